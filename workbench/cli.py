@@ -1,0 +1,321 @@
+"""The command line: run, recipes, datasets, runs, show, compare. Needs no display and no PySide6."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from workbench import __version__
+from workbench.config import ExperimentConfig, load_recipe, with_values
+from workbench.errors import ConfigError, WorkbenchError
+from workbench.history import reading
+from workbench.history.database import check_history, open_for_reading
+from workbench.paths import recipe_paths
+from workbench.progress import ProgressPrinter
+from workbench.settings import closest
+
+if TYPE_CHECKING:
+    from workbench.driver import Control
+
+DEFAULT_HISTORY = Path("experiments.db")
+
+history_option = click.option(
+    "--history", type=click.Path(path_type=Path), default=DEFAULT_HISTORY, show_default=True, help="The history file."
+)
+data_option = click.option(
+    "--data", "folders", type=click.Path(path_type=Path), multiple=True, help="A folder to look for data sets in; may be repeated."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output and nothing else.")
+
+
+class _Sentences(click.Group):
+    """Shows a :class:`WorkbenchError` as one sentence on standard error, with exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except WorkbenchError as error:
+            click.echo(f"workbench: {error}", err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=_Sentences)
+@click.version_option(__version__)
+def cli() -> None:
+    """Distil large networks into small ones; without a subcommand the window opens."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+
+
+@cli.command()
+@click.argument("recipe")
+@click.option("--set", "changes", metavar="KEY=VALUE", multiple=True, help="Change a setting, such as distillation.temperature=4.")
+@history_option
+@data_option
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+@click.option("--threads", default=0, show_default=True, help="CPU threads of torch; 0 chooses by the size of the model.")
+@json_option
+@click.pass_context
+def run(
+    ctx: click.Context,
+    recipe: str,
+    changes: tuple[str, ...],
+    history: Path,
+    folders: tuple[Path, ...],
+    device: str,
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Do the experiment of RECIPE, a TOML file or a built-in name (see `workbench recipes`)."""
+    config = experiment_of(recipe, changes)
+    check_history(history)
+    for folder in folders:
+        if not folder.is_dir():
+            raise WorkbenchError(f"the data folder {folder} does not exist; make it or leave --data out")
+    if threads < 0:
+        raise WorkbenchError(f"--threads must be 0 or more, not {threads}")
+    ctx.exit(_run(config, history, folders, device, threads, as_json))
+
+
+def _run(
+    config: ExperimentConfig, path: Path, folders: Sequence[Path], device: str, threads: int, as_json: bool
+) -> int:
+    from workbench.driver import Control, run_experiment
+    from workbench.engine import Engine, EngineSettings
+    from workbench.events import Event, ExperimentFinished, RunFinished
+    from workbench.history.writing import History
+    from workbench.plan import check_past_runs
+
+    engine = Engine(EngineSettings(device=device, threads=threads, folders=tuple(folders)))
+    printer = ProgressPrinter()
+    engine.check(config, printer.tell)
+    check_past_runs(config, path)
+    control = Control()
+    _stop_on_signals(control)
+    with History(path) as history:
+        experiment = history.enqueue(config)
+        reader = open_for_reading(path)
+
+        def emit(event: Event) -> None:
+            printer.show(event)
+            if isinstance(event, RunFinished) and as_json:
+                click.echo(json.dumps(run_object(reader, event.run, experiment)))
+
+        status = run_experiment(engine, history, experiment, control, emit)
+        if not as_json and status == "done":
+            runs = [number for number, _, _ in reading.experiment_runs(reader, experiment)]
+            click.echo(table(reading.list_runs(reader, runs)))
+        reader.close()
+    return {"done": 0, "failed": 1, "stopped": 130, "interrupted": 130}[status]
+
+
+def _stop_on_signals(control: Control) -> None:
+    """The first SIGINT or SIGTERM ends with a checkpoint, the second at once."""
+
+    def stop(number: int, _: object) -> None:
+        control.interrupt()
+        control.resume()
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def experiment_of(recipe: str, changes: Sequence[str] = ()) -> ExperimentConfig:
+    """The experiment of a recipe by name or file, with ``KEY=VALUE`` changes; :class:`ConfigError` where something is wrong."""
+    known = recipe_paths()
+    path = known.get(recipe, Path(recipe))
+    if not path.is_file():
+        if recipe.endswith(".toml") or "/" in recipe:
+            raise ConfigError("", f"there is no recipe file {recipe}")
+        raise ConfigError("", f"there is no recipe {recipe!r}; built in are {', '.join(known)}{closest(recipe, known)}, or name a TOML file")
+    tables = {"name": path.stem} | load_recipe(path)
+    try:
+        return ExperimentConfig.from_dict(with_values(tables, [_change(text) for text in changes]))
+    except ConfigError as error:
+        if changes or recipe in known:
+            raise
+        raise ConfigError("", f"{path}: {error}") from None
+
+
+def _change(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError("", f"--set {text!r} is not KEY=VALUE, such as distillation.temperature=4")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+@cli.command()
+@json_option
+def recipes(as_json: bool) -> None:
+    """The built-in recipes."""
+    found = [(name, ExperimentConfig.from_dict(load_recipe(path))) for name, path in recipe_paths().items()]
+    if as_json:
+        click.echo(json.dumps([{"name": name, "description": config.description, "config": config.to_dict()} for name, config in found]))
+        return
+    for name, config in found:
+        click.echo(f"{name:16} {config.description}")
+
+
+@cli.command()
+@data_option
+@json_option
+def datasets(folders: tuple[Path, ...], as_json: bool) -> None:
+    """The built-in data sets and where they are."""
+    from dataclasses import asdict
+
+    from workbench.distill.sources import catalogue, data_folders
+
+    found = catalogue(data_folders(folders))
+    if as_json:
+        click.echo(json.dumps([asdict(info) for info in found]))
+        return
+    for info in found:
+        shape = "×".join(map(str, info.shape))
+        where = info.where or f"not here; {info.download_mb} MB to download"
+        click.echo(f"{info.name:16} {info.train_cases:>7,} + {info.test_cases:>6,} cases  {info.classes:>4} classes  {shape:8}  {where}")
+
+
+@cli.command()
+@history_option
+@json_option
+def runs(history: Path, as_json: bool) -> None:
+    """Every run of the history."""
+    database = open_for_reading(history)
+    found = reading.list_runs(database)
+    if as_json:
+        click.echo(json.dumps([run_object(database, row.id, row.experiment, row) for row in found]))
+    else:
+        click.echo(table(found) if found else f"{history} has no runs yet; try `workbench run digits`")
+    database.close()
+
+
+@cli.command()
+@click.argument("run", type=int)
+@history_option
+@json_option
+def show(run: int, history: Path, as_json: bool) -> None:
+    """Everything about one RUN."""
+    database = open_for_reading(history)
+    details = reading.run_details(database, run)
+    shown = run_object(database, run, details.row.experiment, details.row) | {
+        "message": details.row.message,
+        "figures": details.row.figures,
+        "config": details.config,
+        "settings": details.settings,
+        "experiment_config": details.experiment_config,
+        "environment": details.environment,
+        "children": list(details.children),
+        "notes": list(details.notes),
+    }
+    database.close()
+    if as_json:
+        click.echo(json.dumps(shown))
+        return
+    for key, value in shown.items():
+        if isinstance(value, dict):
+            click.echo(f"{key}:")
+            for name, part in value.items():
+                click.echo(f"  {name:36} {part}")
+        else:
+            click.echo(f"{key:20} {value}")
+
+
+@cli.command()
+@click.argument("numbers", metavar="RUN…", type=int, nargs=-1, required=True)
+@history_option
+@json_option
+def compare(numbers: tuple[int, ...], history: Path, as_json: bool) -> None:
+    """Lay runs beside each other: their figures, and only the settings that differ."""
+    database = open_for_reading(history)
+    rows = [reading.run_details(database, number).row for number in numbers]
+    differing = reading.differing_settings(reading.run_settings(database, numbers))
+    if as_json:
+        shown = [run_object(database, row.id, row.experiment, row) for row in rows]
+        settings = {key: {str(run): value for run, value in values.items()} for key, values in differing.items()}
+        click.echo(json.dumps({"runs": shown, "differing_settings": settings}))
+    else:
+        click.echo(table(rows))
+        click.echo("")
+        for key, values in differing.items() or {"no setting differs": {}}.items():
+            click.echo(f"{key:36} " + "  ".join(f"{values.get(number)!s:>12}" for number in numbers if values))
+    database.close()
+
+
+def run_object(database: Any, run: int, experiment: int, row: reading.RunRow | None = None) -> dict[str, Any]:
+    """A run as the command line's JSON shows it; ``experiment`` is the one that used it."""
+    row = row or reading.list_runs(database, [run])[0]
+    figures = row.figures
+    size = figures.get("test_size")
+    shown: dict[str, Any] = {
+        "run": run,
+        "experiment": experiment,
+        "role": row.role,
+        "name": row.name,
+        "status": row.status,
+        "parents": list(reading.parents(database, run)),
+        "reused": row.experiment != experiment,
+        "dataset": row.dataset,
+        "model": row.model,
+        "parameters": row.parameters,
+        "temperature": row.temperature,
+        "hard_weight": row.hard_weight,
+        "seed": row.seed,
+        "epochs": row.epochs,
+        "train_seconds": row.train_seconds,
+        "samples_per_second": row.samples_per_second,
+        "val_accuracy": figures.get("val_accuracy"),
+        "test_accuracy": figures.get("test_accuracy"),
+        "test_errors": _whole(figures.get("test_errors")),
+        "test_size": _whole(size),
+    }
+    if row.role == "student":
+        shown |= {key: figures.get(key) for key in ("teacher_agreement", "teacher_kl", "ensemble_test_accuracy")}
+        shown["ensemble_test_errors"] = _whole(figures.get("ensemble_test_errors"))
+    if row.message:
+        shown["message"] = row.message
+    return shown
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def table(rows: Sequence[reading.RunRow]) -> str:
+    """Runs as aligned text."""
+    lines = [f"{'run':>5} {'experiment':18} {'name':11} {'status':11} {'model':16} {'T':>5} {'w':>5} {'val %':>7} {'test %':>7} {'errors':>7} {'seconds':>8}"]
+    for row in rows:
+        figures = row.figures
+        lines.append(
+            f"{row.id:>5} {row.experiment_name[:18]:18} {row.name[:11]:11} {row.status:11} {row.model[:16]:16}"
+            f" {_number(row.temperature, 'g'):>5} {_number(row.hard_weight, 'g'):>5}"
+            f" {_number(figures.get('val_accuracy'), '.2%')[:-1]:>7} {_number(figures.get('test_accuracy'), '.2%')[:-1]:>7}"
+            f" {_number(figures.get('test_errors'), '.0f'):>7} {row.train_seconds:>8.1f}"
+        )
+        ensemble = figures.get("ensemble_test_errors")
+        if row.role == "student" and ensemble is not None:
+            accuracy = _number(figures.get("ensemble_test_accuracy"), ".2%")[:-1]
+            lines.append(f"{'':5} {'':18} {'(its teachers together)':68} {accuracy:>7} {ensemble:>7.0f}")
+    return "\n".join(lines)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "– " if value is None else format(value, form)
+
+
+def main() -> None:
+    """Entry point of the command line."""
+    try:
+        cli(standalone_mode=True)
+    except KeyboardInterrupt:
+        sys.exit(130)

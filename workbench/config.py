@@ -1,0 +1,412 @@
+"""An experiment and a run as frozen, checked values; TOML and JSON both ways.
+
+``ExperimentConfig`` is what one Launch does. ``RunConfig`` is one model trained once, with everything that decides
+its weights. Each part raises :class:`ConfigError` with the dotted path of what is wrong.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import tomli_w
+
+from workbench import zoo
+from workbench.errors import ConfigError
+from workbench.settings import checked, closest, options_of, setting
+
+Role = Literal["teacher", "student", "baseline", "generalist", "specialist"]
+
+
+class _Checked:
+    """Checks every field that carries a setting, by that setting, when a config is made."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for option in options_of(type(self)):
+            value = checked(option, getattr(self, option.name), option.name)
+            object.__setattr__(self, option.name, value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig(_Checked):
+    """Which data, how its pixels are read, and how it is split."""
+
+    dataset: str = setting(
+        "digits", label="Data set", help="A built-in name, or a folder of MNIST-style IDX files or of class/image.png."
+    )
+    validation_fraction: float = setting(
+        0.1,
+        label="Validation share",
+        help="Share of the training cases kept aside to choose epochs by; the test split never chooses anything.",
+        low=0.01,
+        high=0.5,
+    )
+    split_seed: int = setting(
+        0, label="Split seed", help="Picks the validation cases; its own seed, so that reused teachers never trained on them.",
+        low=0, high=2**31 - 1, advanced=True,
+    )  # fmt: skip
+    image_size: int = setting(
+        0, label="Image size", help="Side to which an image folder's pictures are scaled; 0 keeps IDX sizes and means 32 for folders.",
+        unit="px", low=0, high=512, advanced=True,
+    )  # fmt: skip
+    channels: int = setting(
+        0, label="Channels", help="1 for grey, 3 for colour, 0 for as stored.", low=0, high=3, advanced=True
+    )
+    transpose: bool = setting(False, label="Transpose", help="Swap rows and columns: EMNIST files are stored so.", advanced=True)
+    invert: bool = setting(False, label="Invert", help="Dark on light becomes light on dark.", advanced=True)
+    standardise: bool = setting(
+        True, label="Standardise", help="Subtract the mean and divide by the deviation measured on the training cases.", advanced=True
+    )
+
+    def __post_init__(self) -> None:
+        _Checked.__post_init__(self)
+        if self.channels == 2:
+            raise ConfigError("channels", "must be 0, 1 or 3, not 2")
+        if not self.dataset.strip():
+            raise ConfigError("dataset", "must name a data set or a folder")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransferConfig(_Checked):
+    """The cases the student sees (the paper's transfer set, sections 1, 3 and 6)."""
+
+    fraction: float = setting(
+        1.0, label="Fraction", help="Share of the training cases, stratified by class, that the student and its baseline see.",
+        above=0.0, high=1.0,
+    )  # fmt: skip
+    leave_out: tuple[int | str, ...] = setting(
+        (), label="Leave out", help="Classes (names or numbers) of which the student sees no case, such as 3."
+    )
+    keep: tuple[int | str, ...] = setting(
+        (), label="Keep only", help="The only classes of which the student sees cases, such as 7, 8; empty keeps all."
+    )
+    labelled: bool = setting(
+        True, label="With labels", help="Without labels the student learns from soft targets alone (hard weight 0)."
+    )
+
+    def __post_init__(self) -> None:
+        _Checked.__post_init__(self)
+        if self.leave_out and self.keep:
+            raise ConfigError("keep", "say either which classes to keep or which to leave out, not both")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """A model of the zoo with all its options; in TOML the options stand beside ``model``."""
+
+    model: str = "mlp"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", zoo.checked_options(self.model, self.options))
+
+    def describe(self) -> str:
+        """In a few words: ``mlp 2×300``, ``cnn 32``, ``resnet18``."""
+        given = self.options
+        if self.model == "mlp":
+            return f"mlp {given['layers']}×{given['units']}"
+        if self.model == "torchvision":
+            return str(given["architecture"])
+        short = [f"{value}" for key, value in given.items() if not isinstance(value, (bool, float))]
+        return f"{self.model} {'×'.join(short)}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherConfig:
+    """``count`` members of the ensemble alike but for their seeds, or one past run of the history (``run``)."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    count: int = setting(1, label="Count", help="How many members of this kind, each with a seed of its own.", low=1, high=100)
+    run: int = setting(
+        0, label="Past run", help="Number of a finished run of the history to use as it is; 0 trains.", low=0, high=2**62, advanced=True
+    )
+
+    def __post_init__(self) -> None:
+        for option in options_of(TeacherConfig):
+            object.__setattr__(self, option.name, checked(option, getattr(self, option.name), option.name))
+        if self.run and self.count != 1:
+            raise ConfigError("count", "must be 1 where a past run is picked")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DistillationConfig(_Checked):
+    """What the student learns from (sections 1 and 2)."""
+
+    temperature: float = setting(
+        4.0, label="Temperature", help="T in both softmaxes while training, 1 afterwards. Higher shows more of what the teachers think of the wrong classes.",
+        above=0.0, high=1000.0, log=True,
+    )  # fmt: skip
+    hard_weight: float = setting(
+        0.1, label="Hard weight", help="Weight w of the true labels: (1 − w)·T²·KL(soft) + w·cross-entropy(labels).", low=0.0, high=1.0
+    )
+    mean: str = setting(
+        "arithmetic", label="Ensemble mean", help="How the members' predictive distributions are combined.",
+        choices=("arithmetic", "geometric"),
+    )  # fmt: skip
+    baseline: bool = setting(
+        True, label="Train the baseline", help="The same student with the same seed on hard targets alone, for comparison."
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingConfig(_Checked):
+    """How a model is optimised."""
+
+    epochs: int = setting(20, label="Epochs", help="Passes over the cases.", unit="epochs", low=1, high=100_000)
+    batch_size: int = setting(128, label="Batch size", help="Cases in each step.", unit="cases", low=1, high=65_536)
+    optimizer: str = setting("adamw", label="Optimiser", help="SGD with momentum, or AdamW.", choices=("sgd", "adamw"))
+    learning_rate: float = setting(
+        1e-3, label="Learning rate", help="At the top of the schedule.", above=0.0, high=100.0, log=True
+    )
+    schedule: str = setting(
+        "cosine", label="Schedule", help="How the learning rate falls over the run.", choices=("constant", "cosine", "linear", "step")
+    )
+    warmup: float = setting(
+        0.0, label="Warm-up", help="Epochs over which the learning rate rises from zero.", unit="epochs", low=0.0, high=10_000, advanced=True
+    )
+    step_epochs: int = setting(
+        10, label="Step every", help="With the step schedule: epochs between two falls.", unit="epochs", low=1, high=100_000, advanced=True
+    )
+    step_factor: float = setting(
+        0.1, label="Step factor", help="With the step schedule: what the rate is multiplied by.", above=0.0, high=1.0, advanced=True
+    )
+    momentum: float = setting(0.9, label="Momentum", help="Of SGD; AdamW does not use it.", low=0.0, high=0.9999, advanced=True)
+    weight_decay: float = setting(0.0, label="Weight decay", help="Strength of the pull of weights to zero.", low=0.0, high=10.0, advanced=True)
+    label_smoothing: float = setting(
+        0.0, label="Label smoothing", help="Share of each hard target spread over all classes.", low=0.0, high=0.9, advanced=True
+    )
+    jitter: int = setting(0, label="Jitter", help="Largest shift of an image in x and y, drawn anew each epoch.", unit="px", low=0, high=64)
+    flip: bool = setting(False, label="Flip", help="Mirror half of the images left to right, drawn anew each epoch.")
+    patience: int = setting(
+        0, label="Patience", help="Stop after so many epochs without a better validation loss; 0 never stops early.", unit="epochs", low=0,
+        high=100_000, advanced=True,
+    )  # fmt: skip
+    keep: str = setting(
+        "best", label="Keep weights", help="Of the epoch best on validation, or of the last.", choices=("best", "last"), advanced=True
+    )
+    precision: str = setting(
+        "float32", label="Precision", help="bfloat16 where the device has it.", choices=("float32", "bf16"), advanced=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExperimentConfig:
+    """What one Launch does. ``seed`` decides the student's start, its order and its fraction of cases."""
+
+    name: str = setting("experiment", label="Name", help="How the history calls this experiment.")
+    description: str = setting("", label="Description", help="What the experiment is about, in a sentence or two.")
+    seed: int = setting(
+        0, label="Seed", help="Decides the student's initial weights, its order of cases and which cases a fraction picks.",
+        low=0, high=2**31 - 1,
+    )  # fmt: skip
+    teacher_seed: int = setting(
+        0, label="Teacher seed", help="Seed of the first teacher; the next have the next numbers.", low=0, high=2**31 - 1
+    )
+    data: DataConfig = field(default_factory=DataConfig)
+    teachers: tuple[TeacherConfig, ...] = field(default_factory=lambda: (TeacherConfig(),))
+    teacher_training: TrainingConfig = field(default_factory=TrainingConfig)
+    student: ModelConfig = field(default_factory=ModelConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        for option in options_of(ExperimentConfig):
+            object.__setattr__(self, option.name, checked(option, getattr(self, option.name), option.name))
+        if not self.teachers:
+            raise ConfigError("teachers", "name at least one teacher: a student needs somebody to learn from")
+        if sum(group.count for group in self.teachers) > 100:
+            raise ConfigError("teachers", "an ensemble has at most 100 members")
+        if not self.transfer.labelled and self.distillation.hard_weight > 0:
+            raise ConfigError("distillation.hard_weight", "must be 0 where the transfer set has no labels")
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Self:
+        """The config written as nested tables; anything unknown or wrong is a :class:`ConfigError` with its path."""
+        return _made(cls, given, "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values, defaults left out."""
+        return _plain(self)
+
+    def to_toml(self) -> str:
+        """The experiment as a recipe."""
+        return tomli_w.dumps(self.to_dict())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """One model trained once. ``distillation`` is None for whoever learns from hard targets alone."""
+
+    data: DataConfig
+    model: ModelConfig
+    training: TrainingConfig
+    transfer: TransferConfig = field(default_factory=TransferConfig)
+    distillation: DistillationConfig | None = None
+    seed: int = setting(0, label="Seed", help="Initial weights, order, jitter and the fraction's cases.", low=0, high=2**31 - 1)
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Self:
+        """The run as :meth:`to_dict` wrote it."""
+        return _made(cls, given, "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values, defaults left out."""
+        return _plain(self)
+
+
+ENGINE_VERSION = 1
+"""Raised when the same config no longer gives the same weights; part of every fingerprint."""
+
+
+def fingerprint(config: RunConfig, data_digest: str, parents: Sequence[str]) -> str:
+    """SHA-256 of what decides a run's weights: its config, its data's content, its parents' weights, the engine's version."""
+    about = {"config": config.to_dict(), "data": data_digest, "parents": list(parents), "engine": ENGINE_VERSION}
+    return hashlib.sha256(json.dumps(about, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def load_recipe(path: Path) -> dict[str, Any]:
+    """The tables of a recipe file; a :class:`ConfigError` names the file and the line of a syntax error."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError("", f"{path} is not valid TOML: {error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError("", f"{path} is not a recipe: a recipe is a UTF-8 text in TOML") from None
+    except OSError as error:
+        raise ConfigError("", f"{path} cannot be read: {error.strerror}") from None
+
+
+def with_values(tables: Mapping[str, Any], changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """``tables`` with each dotted path set; a new ``model`` drops the options of the old one."""
+    result = json.loads(json.dumps(tables))
+    for path, value in changes:
+        _set(result, path, value)
+    return result
+
+
+def _set(tables: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    if not all(parents + [last]):
+        raise ConfigError(path, "is not a dotted path such as distillation.temperature")
+    here: Any = tables
+    for depth, part in enumerate(parents):
+        so_far = ".".join(parents[: depth + 1])
+        if isinstance(here, list):
+            here = _item(here, part, so_far)
+        elif isinstance(here, dict):
+            here = here.setdefault(part, [] if part == "teachers" else {})
+        if not isinstance(here, (dict, list)):
+            raise ConfigError(path, f"{so_far} is a single value and has no parts")
+    if isinstance(here, list):
+        raise ConfigError(path, "name a setting of the item too, such as teachers.0.count")
+    if last == "model" and here.get("model", "mlp") != value:
+        own = {"count", "run"} if parents[:1] == ["teachers"] else set()
+        for key in [key for key in here if key not in own]:
+            del here[key]
+    here[last] = value
+
+
+def _item(items: list[Any], part: str, path: str) -> Any:
+    if not part.isdecimal() or int(part) > len(items):
+        raise ConfigError(path, f"there are {len(items)} of them, numbered from 0")
+    if int(part) == len(items):
+        items.append({})
+    return items[int(part)]
+
+
+def _made(cls: type, given: Any, path: str) -> Any:
+    """An instance of a config dataclass from nested tables."""
+    if not isinstance(given, Mapping):
+        raise ConfigError(path, "must be a table of settings")
+    if cls is ModelConfig:
+        return _model(given, path)
+    if cls is TeacherConfig:
+        own = {key: value for key, value in given.items() if key in ("count", "run")}
+        return _at(path, TeacherConfig, model=_model({key: given[key] for key in given if key not in own}, path), **own)
+    fields = {item.name: item for item in dataclasses.fields(cls)}
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        where = f"{path}.{key}".lstrip(".")
+        if key not in fields:
+            raise ConfigError(where, f"there is no such setting{closest(key, fields)}; known here: {', '.join(fields)}")
+        if "setting" in fields[key].metadata:
+            values[key] = value
+        elif key == "teachers":
+            if not isinstance(value, (list, tuple)):
+                raise ConfigError(where, "must be a list of tables, written [[teachers]]")
+            values[key] = tuple(_made(TeacherConfig, item, f"{where}.{index}") for index, item in enumerate(value))
+        else:
+            values[key] = _made(_PARTS[key], value, where)
+    return _at(path, cls, **values)
+
+
+def _model(given: Mapping[str, Any], path: str) -> ModelConfig:
+    options = {key: value for key, value in given.items() if key != "model"}
+    return _at(path, ModelConfig, model=given.get("model", "mlp"), options=options)
+
+
+def _at(path: str, cls: type, **values: Any) -> Any:
+    """``cls(**values)``, with ``path`` put before the path of whatever is wrong."""
+    try:
+        return cls(**values)
+    except ConfigError as error:
+        raise ConfigError(".".join(part for part in (path, error.path) if part), error.reason) from None
+
+
+_PARTS: dict[str, type] = {
+    "data": DataConfig,
+    "model": ModelConfig,
+    "student": ModelConfig,
+    "teacher_training": TrainingConfig,
+    "training": TrainingConfig,
+    "distillation": DistillationConfig,
+    "transfer": TransferConfig,
+}
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    if isinstance(config, ModelConfig):
+        defaults = {option.name: option.default for option in zoo.spec(config.model).options}
+        return {"model": config.model} | {key: value for key, value in config.options.items() if value != defaults[key]}
+    result: dict[str, Any] = {}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if isinstance(value, ModelConfig) and isinstance(config, TeacherConfig):
+            result |= _plain(value)
+        elif item.name == "teachers":
+            result[item.name] = [_plain(teacher) for teacher in value]
+        elif dataclasses.is_dataclass(value):
+            part = _plain(value)
+            if part or (item.name == "distillation" and isinstance(config, RunConfig)):
+                result[item.name] = part
+        elif value is not None and value != item.default:
+            result[item.name] = list(value) if isinstance(value, tuple) else value
+    return result
+
+
+def flat(config: RunConfig) -> dict[str, Any]:
+    """Every setting of a run, defaults too, by dotted path: what the history filters and compares by."""
+    result: dict[str, Any] = {}
+
+    def visit(part: Any, path: str) -> None:
+        if isinstance(part, ModelConfig):
+            result[path] = part.model
+            for key, value in part.options.items():
+                result[f"{path}.{key}"] = value
+        elif dataclasses.is_dataclass(part):
+            for item in dataclasses.fields(part):
+                visit(getattr(part, item.name), f"{path}.{item.name}".lstrip("."))
+        elif part is not None:
+            result[path] = ", ".join(map(str, part)) if isinstance(part, tuple) else part
+
+    visit(config, "")
+    return result

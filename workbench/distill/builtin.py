@@ -1,0 +1,150 @@
+"""The data sets known by name: what they are, where their files may lie, and how CIFAR and the digits are read."""
+
+from __future__ import annotations
+
+import os
+import string
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from workbench.distill import idx
+from workbench.distill.raw_data import Arrays
+from workbench.errors import DataError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltIn:
+    """A data set known by name. ``torchvision`` is its class there; ``layout`` the folder in which that class keeps it."""
+
+    title: str
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    train_cases: int
+    test_cases: int
+    torchvision: str = ""
+    layout: str = ""
+    download_mb: int = 0
+    files: tuple[str, ...] = ()
+    transposed: bool = False
+
+    @property
+    def is_idx(self) -> bool:
+        """Whether it comes as IDX files (else as CIFAR's batches, or with scikit-learn)."""
+        return self.layout.endswith("/raw")
+
+
+TEN = tuple(string.digits)
+FORTY_SEVEN = tuple(string.digits + string.ascii_uppercase + "abdefghnqrt")
+"""EMNIST's balanced classes: capital and small letters that look alike are one class."""
+CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+HIRAGANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+CIFAR100 = tuple(
+    """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
+    caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish
+    forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle
+    mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
+    possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar
+    sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle wardrobe whale
+    willow_tree wolf woman worm""".split()
+)
+
+BUILT_IN = {
+    "digits": BuiltIn(title="Digits of scikit-learn", classes=TEN, shape=(1, 8, 8), train_cases=1297, test_cases=500),
+    "mnist": BuiltIn(
+        title="MNIST", classes=TEN, shape=(1, 28, 28), train_cases=60_000, test_cases=10_000, torchvision="MNIST",
+        layout="MNIST/raw", download_mb=12,
+    ),
+    "fashion-mnist": BuiltIn(
+        title="Fashion-MNIST", classes=CLOTHES, shape=(1, 28, 28), train_cases=60_000, test_cases=10_000,
+        torchvision="FashionMNIST", layout="FashionMNIST/raw", download_mb=31,
+    ),
+    "kmnist": BuiltIn(
+        title="Kuzushiji-MNIST", classes=HIRAGANA, shape=(1, 28, 28), train_cases=60_000, test_cases=10_000,
+        torchvision="KMNIST", layout="KMNIST/raw", download_mb=21,
+    ),
+    "emnist-balanced": BuiltIn(
+        title="EMNIST balanced", classes=FORTY_SEVEN, shape=(1, 28, 28), train_cases=112_800, test_cases=18_800,
+        torchvision="EMNIST", layout="EMNIST/raw", download_mb=562, transposed=True,
+    ),
+    "cifar10": BuiltIn(
+        title="CIFAR-10", classes=CIFAR10, shape=(3, 32, 32), train_cases=50_000, test_cases=10_000, torchvision="CIFAR10",
+        layout="cifar-10-batches-py", download_mb=170,
+        files=(*(f"data_batch_{n}" for n in range(1, 6)), "test_batch", "batches.meta"),
+    ),
+    "cifar100": BuiltIn(
+        title="CIFAR-100", classes=CIFAR100, shape=(3, 32, 32), train_cases=50_000, test_cases=10_000, torchvision="CIFAR100",
+        layout="cifar-100-python", download_mb=169, files=("train", "test", "meta"),
+    ),
+}  # fmt: skip
+
+
+def candidates(name: str, folders: Sequence[Path]) -> Iterator[Path]:
+    """Where under ``folders`` the files may lie: torchvision's layout, a folder of this name, then the folder itself."""
+    about = BUILT_IN[name]
+    for folder in folders:
+        yield folder / about.layout
+        yield folder / name if about.is_idx else folder / name / about.layout
+        if _may_be(name, folder) if about.is_idx else folder.name == about.layout:
+            yield folder
+
+
+def locate(name: str, folders: Sequence[Path]) -> Path | None:
+    """The folder that holds all files of a built-in data set, the first of :func:`candidates`; None where none does."""
+    about = BUILT_IN[name]
+    for place in candidates(name, folders):
+        if not (idx.missing_files(place) if about.is_idx else any(not os.path.isfile(place / file) for file in about.files)):
+            return place
+    return None
+
+
+def _may_be(name: str, folder: Path) -> bool:
+    """Whether IDX files in ``folder`` itself may be this data set: it has no other one's name, nor labels that this one lacks."""
+    owner = (folder.parent if folder.name == "raw" else folder).name.lower()
+    if any(owner in (other, about.torchvision.lower()) for other, about in BUILT_IN.items() if other != name):
+        return False
+    if idx.missing_files(folder):
+        return False
+    try:
+        return all(labels.max() < len(BUILT_IN[name].classes) for labels in idx.read_labels(folder))
+    except DataError:
+        return True
+
+
+def read_digits() -> tuple[Arrays, Arrays]:
+    """scikit-learn's 1,797 digits, uint8 (N, 1, 8, 8): the first 1,297 to train on, the last 500 for the test."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[:, None]
+    labels = digits.target.astype(np.int64)
+    first = BUILT_IN["digits"].train_cases
+    return Arrays(images=images[:first], labels=labels[:first]), Arrays(images=images[first:], labels=labels[first:])
+
+
+def read_cifar(name: str, folder: Path) -> tuple[Arrays, Arrays]:
+    """CIFAR-10 or CIFAR-100, uint8 (N, 3, 32, 32).
+
+    The batches are pickles, so torchvision reads them, and only after each file has the published MD5; another
+    content is a :class:`DataError`.
+    """
+    from torchvision import datasets
+
+    reader = getattr(datasets, BUILT_IN[name].torchvision)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", np.exceptions.VisibleDeprecationWarning)  # the pickles were made by an old NumPy
+            parts = [reader(folder.parent, train=train, download=False) for train in (True, False)]
+    except (RuntimeError, OSError):
+        raise DataError(
+            f"{folder} is damaged or not the published {BUILT_IN[name].title}: remove the folder and get it anew"
+        ) from None
+    train, test = (
+        Arrays(images=np.ascontiguousarray(part.data.transpose(0, 3, 1, 2)), labels=np.array(part.targets, np.int64))
+        for part in parts
+    )
+    return train, test

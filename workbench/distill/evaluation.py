@@ -1,0 +1,81 @@
+"""Figures of a trained model: errors, negative log-likelihood, calibration, confusion and fidelity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from workbench.distill.data import ResidentData, Split
+
+BATCH = 1024
+
+
+@torch.no_grad()
+def logits_on(
+    model: nn.Module,
+    data: ResidentData,
+    images: Tensor,
+    cases: Tensor | None = None,
+    tick: Callable[[int], None] = lambda more: None,
+) -> Tensor:
+    """The model's logits in evaluation mode, float32 (N, classes), for uint8 images or some ``cases`` of them.
+
+    ``tick`` is told after each batch how many cases it had; what it raises ends the work.
+    """
+    was_training = model.training
+    model.eval()
+    count = len(images) if cases is None else len(cases)
+    parts = []
+    for start in range(0, count, BATCH):
+        batch = images[start : start + BATCH] if cases is None else images[cases[start : start + BATCH]]
+        parts.append(model(data.view(batch)).float())
+        tick(len(batch))
+    model.train(was_training)
+    return torch.cat(parts)
+
+
+def figures(logits: Tensor, labels: Tensor, split: str) -> dict[str, float]:
+    """Accuracy, errors, size, negative log-likelihood (nats) and expected calibration error, named after the split."""
+    errors = int((logits.argmax(dim=1) != labels).sum())
+    return {
+        f"{split}_accuracy": (len(labels) - errors) / len(labels),
+        f"{split}_errors": float(errors),
+        f"{split}_size": float(len(labels)),
+        f"{split}_nll": float(F.cross_entropy(logits, labels)),
+        f"{split}_ece": calibration_error(logits, labels),
+    }
+
+
+def calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
+    """Expected calibration error: the mean distance of confidence from accuracy over equal-width bins of confidence."""
+    confidence, predicted = F.softmax(logits, dim=1).max(dim=1)
+    right = (predicted == labels).double()
+    place = (confidence * bins).long().clamp_(max=bins - 1)
+    count = torch.bincount(place, minlength=bins).double()
+    gap = torch.bincount(place, weights=right - confidence.double(), minlength=bins).abs()
+    return float(gap.sum() / count.sum())
+
+
+def fidelity(student_logits: Tensor, teacher_logits: Tensor) -> dict[str, float]:
+    """How closely a student follows its teacher at T = 1: top-1 agreement, and KL(teacher ‖ student) in nats."""
+    agreement = (student_logits.argmax(dim=1) == teacher_logits.argmax(dim=1)).double().mean()
+    divergence = F.kl_div(
+        F.log_softmax(student_logits, dim=1), F.log_softmax(teacher_logits, dim=1), reduction="batchmean", log_target=True
+    )
+    return {"teacher_agreement": float(agreement), "teacher_kl": float(divergence)}
+
+
+def confusion(logits: Tensor, labels: Tensor) -> Tensor:
+    """Counts (classes, classes): true class by row, predicted class by column."""
+    classes = logits.shape[1]
+    return torch.bincount(labels * classes + logits.argmax(dim=1), minlength=classes**2).reshape(classes, classes)
+
+
+def validate(model: nn.Module, data: ResidentData, split: Split) -> tuple[float, float]:
+    """Accuracy and negative log-likelihood (nats) on a split."""
+    logits = logits_on(model, data, split.images)
+    accuracy = float((logits.argmax(dim=1) == split.labels).float().mean())
+    return accuracy, float(F.cross_entropy(logits, split.labels))

@@ -1,0 +1,84 @@
+"""What a model of the zoo costs, and what is done to its weights after each step."""
+
+from __future__ import annotations
+
+import functools
+import json
+import statistics
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from workbench import zoo
+from workbench.config import ModelConfig
+from workbench.errors import ConfigError
+from workbench.zoo import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """Trainable parameters, and multiply-adds for one image."""
+
+    parameters: int
+    multiply_adds: int
+
+
+def build(config: ModelConfig, shape: Shape, classes: int, device: torch.device | str = "cpu") -> nn.Module:
+    """A fresh model on ``device``; a :class:`ConfigError` where the data's shape does not suit it."""
+    try:
+        return zoo.build(config.model, config.options, shape, classes).to(device)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise ConfigError("model", _unsuitable(config, shape, error)) from None
+
+
+def model_size(config: ModelConfig, shape: Shape, classes: int) -> ModelSize:
+    """Counted on the meta device, where nothing is computed; a :class:`ConfigError` where the shape does not suit."""
+    return _model_size(config.model, json.dumps(config.options, sort_keys=True), shape, classes)
+
+
+@functools.lru_cache(maxsize=512)
+def _model_size(name: str, options: str, shape: Shape, classes: int) -> ModelSize:
+    config = ModelConfig(model=name, options=json.loads(options))
+    with torch.device("meta"):
+        net = build(config, shape, classes, "meta").eval()
+        image = torch.empty(1, *shape)
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            net(image)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise ConfigError("model", _unsuitable(config, shape, error)) from None
+    parameters = sum(weight.numel() for weight in net.parameters() if weight.requires_grad)
+    return ModelSize(parameters, counter.get_total_flops() // 2)
+
+
+def constrain(model: nn.Module) -> None:
+    """Project the incoming weights of every hidden unit onto the model's ``max_norm`` (the paper's weight constraint)."""
+    limit = getattr(model, "max_norm", 0.0)
+    if not limit:
+        return
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    with torch.no_grad():
+        for layer in layers[:-1]:
+            norms = layer.weight.norm(dim=1, keepdim=True).clamp_min_(1e-12)
+            layer.weight.mul_((limit / norms).clamp_(max=1.0))
+
+
+@torch.no_grad()
+def latency(model: nn.Module, image: Tensor, repeats: int = 50) -> float:
+    """Median seconds for one batch."""
+    taken = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        model(image)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def _unsuitable(config: ModelConfig, shape: Shape, error: Exception) -> str:
+    size = f"{shape[1]}×{shape[2]} images of {shape[0]} channel{'s' if shape[0] > 1 else ''}"
+    hint = "; set its resize option to a larger side, such as 224" if config.model == "torchvision" else ""
+    reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+    return f"{config.describe()} does not suit {size}{hint} ({reason})"

@@ -1,0 +1,208 @@
+"""Where data comes from: a built-in name, a folder of IDX files or a folder of pictures, as uint8 arrays.
+
+Nothing here imports torch or torchvision before a download or CIFAR needs them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.config import DataConfig
+from workbench.distill import builtin, downloads, idx, image_folder
+from workbench.distill.builtin import BUILT_IN
+from workbench.distill.raw_data import (
+    Arrays,
+    Pixels,
+    RawData,
+    Tell,
+    cache_folder,
+    digest,
+    never,
+    quiet,
+    spread,
+    stop_if,
+    with_options,
+)
+from workbench.errors import DataError
+from workbench.settings import closest
+
+__all__ = ["DATASETS", "Arrays", "DatasetInfo", "RawData", "Tell", "cache_folder", "catalogue", "data_folders", "load", "preview"]
+
+DATASETS = tuple(BUILT_IN)
+"""The built-in names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetInfo:
+    """A built-in data set as a list shows it. ``where`` is its folder, "built in", or empty where it would be downloaded."""
+
+    name: str
+    title: str
+    classes: int
+    shape: tuple[int, int, int]
+    train_cases: int
+    test_cases: int
+    where: str
+    download_mb: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Stored:
+    """A data set as its files have it."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Arrays
+    test: Arrays
+    transposed: bool = False
+
+
+def data_folders(given: Sequence[Path] = ()) -> tuple[Path, ...]:
+    """The folders to look in, absolute and each once: those given, ``WORKBENCH_DATA``, the cache, Debian's packages."""
+    places = [os.fspath(path) for path in given]
+    places += [part for part in os.environ.get("WORKBENCH_DATA", "").split(os.pathsep) if part]
+    places.append(os.fspath(cache_folder()))
+    if sys.platform == "linux":
+        places.append("/usr/share/datasets")
+    return tuple(dict.fromkeys(Path(os.path.abspath(os.path.expanduser(place))) for place in places))
+
+
+def catalogue(folders: Sequence[Path]) -> list[DatasetInfo]:
+    """The built-in data sets and where they were found; sizes are those of the files found, else the published ones."""
+    return [_info(name, folders) for name in DATASETS]
+
+
+def _info(name: str, folders: Sequence[Path]) -> DatasetInfo:
+    about = BUILT_IN[name]
+    place = builtin.locate(name, folders) if about.torchvision else None
+    shape, cases = about.shape, (about.train_cases, about.test_cases)
+    if place is not None and about.is_idx:
+        try:
+            train, test = idx.image_shapes(place)
+            shape, cases = (1, train[1], train[2]), (train[0], test[0])
+        except DataError:
+            pass  # load() says what is wrong with the file
+    return DatasetInfo(
+        name=name,
+        title=about.title,
+        classes=len(about.classes),
+        shape=shape,
+        train_cases=cases[0],
+        test_cases=cases[1],
+        where="built in" if not about.torchvision else "" if place is None else str(place),
+        download_mb=about.download_mb,
+    )
+
+
+def load(
+    config: DataConfig,
+    folders: Sequence[Path],
+    *,
+    download: bool = True,
+    tell: Tell = quiet,
+    cancelled: Callable[[], bool] = never,
+) -> RawData:
+    """The data set that ``config`` names, with its settings for size, channels, transposing and inverting applied.
+
+    Built-in names are looked for in ``folders`` (see :func:`data_folders`) and, where ``download`` allows, fetched into
+    the cache folder. Data that is absent, damaged or unusable is a :class:`DataError` of one sentence that names the
+    file or folder; :class:`Cancelled` leaves nothing half done.
+    """
+    folder = None if config.dataset in BUILT_IN else _folder(config.dataset)
+    validation = None
+    if folder is not None and not idx.found_files(folder):
+        name = folder.resolve().name
+        classes, train, validation, test = image_folder.load_folder(folder, config, tell, cancelled)
+    else:
+        stored = _stored(config.dataset, folder, folders, download, tell, cancelled)
+        name, classes = stored.name, stored.classes
+        train, test = (with_options(part, config, stored.transposed, tell, cancelled) for part in (stored.train, stored.test))
+    stop_if(cancelled, f"Reading {name}")
+    content = digest(classes, (train, validation, test))
+    return RawData(name=name, classes=classes, train=train, validation=validation, test=test, digest=content)
+
+
+def preview(config: DataConfig, folders: Sequence[Path], count: int = 16) -> tuple[Pixels, tuple[str, ...]]:
+    """At most ``count`` training images spread over the classes, uint8 (n, C, H, W), and their class names.
+
+    Of an image folder only these are decoded. Never downloads: what is not there is a :class:`DataError`.
+    """
+    folder = None if config.dataset in BUILT_IN else _folder(config.dataset)
+    if folder is not None and not idx.found_files(folder):
+        return image_folder.preview_folder(folder, config, count, quiet, never)
+    stored = _stored(config.dataset, folder, folders, False, quiet, never)
+    chosen = spread(stored.train.labels, count)
+    part = with_options(Arrays(images=stored.train.images[chosen], labels=stored.train.labels[chosen]), config, stored.transposed)
+    return part.images, tuple(stored.classes[label] for label in part.labels)
+
+
+def _folder(dataset: str) -> Path:
+    """The folder that a config names, or a sentence with the built-in names."""
+    path = Path(os.path.expanduser(dataset))
+    if os.path.isdir(path):
+        return path
+    if os.path.exists(path):
+        raise DataError(f"{path} is a file: name the folder that holds the data")
+    known = f"the built-in data sets are {', '.join(DATASETS)}"
+    raise DataError(f"{dataset} is neither a built-in data set nor a folder{closest(dataset, DATASETS)}: {known}")
+
+
+def _stored(
+    dataset: str, folder: Path | None, folders: Sequence[Path], download: bool, tell: Tell, cancelled: Callable[[], bool]
+) -> _Stored:
+    """A built-in data set, or the IDX files of ``folder`` where that is given."""
+    if folder is not None:
+        tell(f"Reading {folder}", 0, 0, "")
+        return _idx_folder(folder)
+    about = BUILT_IN[dataset]
+    if dataset == "digits":
+        train, test = builtin.read_digits()
+        return _Stored(name=dataset, classes=about.classes, train=train, test=test)
+    place = builtin.locate(dataset, folders)
+    if place is None:
+        place = _downloaded(dataset, folders, download, tell, cancelled)
+    tell(f"Reading {about.title}", 0, 0, "")
+    stop_if(cancelled, f"Reading {about.title}")
+    train, test = idx.read_folder(place, len(about.classes)) if about.is_idx else builtin.read_cifar(dataset, place)
+    return _Stored(name=dataset, classes=about.classes, train=train, test=test, transposed=about.transposed)
+
+
+def _idx_folder(folder: Path) -> _Stored:
+    """IDX files of no known name: as many classes as the labels need."""
+    train, test = idx.read_folder(folder)
+    count = int(max(train.labels.max(), test.labels.max())) + 1
+    if count < 2:
+        raise DataError(f"{folder} has only one class, 0: at least two are needed")
+    classes = builtin.FORTY_SEVEN if count == len(builtin.FORTY_SEVEN) else tuple(map(str, range(count)))
+    return _Stored(name=folder.resolve().name, classes=classes, train=train, test=test)
+
+
+def _downloaded(name: str, folders: Sequence[Path], download: bool, tell: Tell, cancelled: Callable[[], bool]) -> Path:
+    """The folder of a fresh download, or a sentence that names every folder looked in and what to put there."""
+    reason = ""
+    if download:
+        try:
+            return downloads.download(name, cache_folder(), tell, cancelled)
+        except DataError as error:
+            reason = f" and could not be downloaded ({error})"
+    looked = [str(folder) for folder in folders]
+    words = (
+        f"in {' or '.join([', '.join(looked[:-1]), looked[-1]] if len(looked) > 1 else looked)}" if looked else "in any folder"
+    )
+    first = folders[0] if folders else cache_folder()
+    about = BUILT_IN[name]
+    started = (
+        next((place for place in builtin.candidates(name, folders) if idx.found_files(place)), None) if about.is_idx else None
+    )
+    if started is not None:
+        advice = f"{started} lacks {' and '.join(idx.missing_files(started))}"
+    elif about.is_idx:
+        file = f"emnist-balanced-{idx.NAMES[0]}.gz" if name == "emnist-balanced" else f"{idx.NAMES[0]}.gz"
+        advice = f"put {file} and the other three files into {first / name}"
+    else:
+        advice = f"put the unpacked folder {about.layout} into {first}"
+    raise DataError(f"{name} was not found {words}{reason}: {advice}")

@@ -1,0 +1,348 @@
+"""The one training loop.
+
+``Trainer(job)`` is an iterator of events. Between two events ``state()`` is a complete snapshot, from which
+``Trainer.resume`` goes on bit for bit on the same machine, torch version and thread count.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from workbench.config import RunConfig, TrainingConfig
+from workbench.distill.data import ResidentData, Views, views
+from workbench.distill.ensembles import Ensemble
+from workbench.distill.evaluation import validate
+from workbench.distill.losses import LossParts, distillation_loss, hard_loss
+from workbench.distill.models import build, constrain
+from workbench.errors import ConfigError, Diverged
+from workbench.events import EpochEnded, Event, Metrics, Progress
+
+PROGRESS_SECONDS = 0.05
+METRIC_POINTS = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Job:
+    """One run, ready to be trained: its data on the device, its ``cases`` of the training split, its teachers.
+
+    ``soft_targets`` is (cases, classes), computed once for the cases as they are; where it is None and there is an
+    ``ensemble``, the ensemble is run on every view that the student sees.
+    """
+
+    run: int
+    config: RunConfig
+    data: ResidentData
+    cases: Tensor
+    ensemble: Ensemble | None = None
+    soft_targets: Tensor | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of nearly equal size, none larger than the batch size, none left out."""
+        return math.ceil(len(self.cases) / self.config.training.batch_size)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run, early stopping apart."""
+        return self.steps_per_epoch * self.config.training.epochs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainerState:
+    """A snapshot: tensors by name, and plain values."""
+
+    tensors: dict[str, Tensor]
+    values: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Best:
+    """The epoch that was best on validation so far."""
+
+    epoch: int = 0
+    accuracy: float = -1.0
+    loss: float = math.inf
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Trainer:
+    """Trains one job; iterate over it once.
+
+    Raises :class:`Diverged` where the loss is no longer finite (after the event that shows it), and
+    :class:`ConfigError` where the model does not suit the data or the device has no bfloat16.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        device = job.data.device
+        torch.manual_seed(job.config.seed)
+        self.model = build(job.config.model, job.data.shape, len(job.data.classes), device).train()
+        training = job.config.training
+        self._views: Views = views(job.data, job.cases, jitter=training.jitter, flip=training.flip, seed=job.config.seed)
+        self._labels = job.data.train.labels[job.cases] if job.config.transfer.labelled or not job.config.distillation else None
+        self._optimizer = _optimizer(self.model, training)
+        self._precision = _precision(training, device)
+        self._sums = torch.zeros(3, device=device)
+        self._summed = 0
+        self.step = 0
+        self.epochs_done = 0
+        self.stopped_early = False
+        self.best = Best()
+        self.elapsed = 0.0
+        self._seen = 0
+        self._seen_since_shown = 0
+        self._last_loss = 0.0
+
+    @classmethod
+    def resume(cls, job: Job, state: TrainerState) -> Trainer:
+        """A trainer that goes on from a snapshot of the same job."""
+        trainer = cls(job)
+        trainer._restore(state)
+        return trainer
+
+    def __iter__(self) -> Iterator[Event]:
+        job, training = self.job, self.job.config.training
+        every = max(1, job.steps // METRIC_POINTS)
+        self._clock = self._shown = time.perf_counter()
+        while not self.finished:
+            if self.step == (self.epochs_done + 1) * job.steps_per_epoch:
+                yield from self._end_epoch()
+                continue
+            epoch = self.epochs_done
+            batches = self._epoch_batches(epoch)
+            for batch in batches[self.step - epoch * job.steps_per_epoch :]:
+                self._set_rate(training)
+                self._train_on(batch)
+                self.step += 1
+                if self.step % every == 0:
+                    yield self._metrics()
+                    if not math.isfinite(self._last_loss):
+                        raise Diverged(
+                            f"the loss became {self._last_loss} at step {self.step}; lower the learning rate ({training.learning_rate:g})"
+                        )
+                if time.perf_counter() - self._shown >= PROGRESS_SECONDS:
+                    yield self._progress()
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to train."""
+        return self.stopped_early or self.epochs_done >= self.job.config.training.epochs
+
+    def exclude(self, seconds: float) -> None:
+        """Leave ``seconds`` that the driver waited, in a pause say, out of the run's clock."""
+        self._clock += seconds
+        self._shown += seconds
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights the run stands for: of the epoch best on validation, or the last ones."""
+        if self.job.config.training.keep == "best" and self.best.weights:
+            return self.best.weights
+        return self.model.state_dict()
+
+    def state(self) -> TrainerState:
+        """Everything needed to go on: weights, optimiser, step, sums, best epoch, random state."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.weights.items()}
+        for index, slots in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{key}": value for key, value in slots.items() if isinstance(value, Tensor)}
+        tensors["sums"] = self._sums
+        tensors["random.cpu"] = torch.get_rng_state()
+        if self.job.data.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.job.data.device)
+        values = {
+            "step": self.step,
+            "epochs_done": self.epochs_done,
+            "stopped_early": self.stopped_early,
+            "summed": self._summed,
+            "seen": self._seen,
+            "elapsed": self.elapsed,
+            "best": [self.best.epoch, self.best.accuracy, self.best.loss],
+        }
+        return TrainerState({name: tensor.detach().clone() for name, tensor in tensors.items()}, values)
+
+    def _restore(self, state: TrainerState) -> None:
+        tensors, values = state.tensors, state.values
+        self.model.load_state_dict(_below(tensors, "model"))
+        saved = self._optimizer.state_dict()
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _below(tensors, "optimizer").items():
+            index, key = name.split(".", 1)
+            slots.setdefault(int(index), {})[key] = tensor
+        self._optimizer.load_state_dict({"state": slots, "param_groups": saved["param_groups"]})
+        self._sums.copy_(tensors["sums"])
+        epoch, accuracy, loss = values["best"]
+        device = self.job.data.device
+        self.best = Best(epoch, accuracy, loss, {key: value.to(device) for key, value in _below(tensors, "best").items()})
+        self.step, self.epochs_done, self.stopped_early = values["step"], values["epochs_done"], values["stopped_early"]
+        self._summed, self._seen, self.elapsed = values["summed"], values["seen"], values["elapsed"]
+        torch.set_rng_state(tensors["random.cpu"].cpu())
+        if "random.cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["random.cuda"].cpu(), device)
+
+    def _epoch_batches(self, epoch: int) -> list[tuple[Tensor, Tensor | None, Tensor | None]]:
+        """(positions, shifts, flips) of each batch of an epoch."""
+        positions, shifts, flips = self._views.order(epoch)
+        count = self.job.steps_per_epoch
+        none = [None] * count
+        return list(
+            zip(
+                positions.tensor_split(count),
+                shifts.tensor_split(count) if shifts is not None else none,
+                flips.tensor_split(count) if flips is not None else none,
+                strict=True,
+            )
+        )
+
+    def _train_on(self, batch: tuple[Tensor, Tensor | None, Tensor | None]) -> None:
+        positions, shifts, flips = batch
+        view = self._views.batch(positions, shifts, flips)
+        with self._precision:
+            logits = self.model(view).float()
+        parts = self._loss(logits, positions, view)
+        self._optimizer.zero_grad(set_to_none=True)
+        parts.total.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        constrain(self.model)
+        for place, part in enumerate((parts.total, parts.soft, parts.hard)):
+            if part is not None:
+                self._sums[place] += part.detach()
+        self._summed += 1
+        self._seen += len(positions)
+        self._seen_since_shown += len(positions)
+
+    def _loss(self, logits: Tensor, positions: Tensor, view: Tensor) -> LossParts:
+        distillation = self.job.config.distillation
+        labels = self._labels[positions] if self._labels is not None else None
+        if distillation is None:
+            assert labels is not None
+            return hard_loss(logits, labels, self.job.config.training.label_smoothing)
+        if self.job.soft_targets is not None:
+            targets = self.job.soft_targets[positions]
+        else:
+            assert self.job.ensemble is not None
+            targets = self.job.ensemble.soft_targets(view, distillation.temperature)
+        return distillation_loss(
+            logits, targets, labels, temperature=distillation.temperature, hard_weight=distillation.hard_weight
+        )
+
+    def _set_rate(self, training: TrainingConfig) -> None:
+        rate = training.learning_rate * schedule_factor(training, self.step, self.job.steps_per_epoch)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+
+    def _metrics(self) -> Metrics:
+        total, soft, hard = (self._sums / max(1, self._summed)).tolist()
+        self._last_loss = total
+        values = [("loss", total)]
+        if self.job.config.distillation is not None:
+            values.append(("soft_loss", soft))
+        if self._labels is not None:
+            values.append(("hard_loss", hard))
+        values.append(("learning_rate", self._optimizer.param_groups[0]["lr"]))
+        self._sums.zero_()
+        self._summed = 0
+        self._tick()
+        return Metrics(self.job.run, self.step, self.step / self.job.steps_per_epoch, self.elapsed, tuple(values))
+
+    def _end_epoch(self) -> Iterator[Event]:
+        training, data = self.job.config.training, self.job.data
+        accuracy, loss = validate(self.model, data, data.validation)
+        self.epochs_done += 1
+        better = (accuracy, -loss) > (self.best.accuracy, -self.best.loss) and math.isfinite(loss)
+        if better:
+            weights = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+            self.best = Best(self.epochs_done, accuracy, loss, weights)
+        self.stopped_early = bool(training.patience) and self.epochs_done - self.best.epoch >= training.patience
+        self._tick()
+        values = (("val_accuracy", accuracy), ("val_loss", loss))
+        yield Metrics(self.job.run, self.step, float(self.epochs_done), self.elapsed, values)
+        yield EpochEnded(self.job.run, self.step, self.epochs_done, better)
+
+    def _progress(self) -> Progress:
+        self._tick()
+        now = time.perf_counter()
+        rate = self._seen_since_shown / max(1e-9, now - self._shown)
+        self._shown, self._seen_since_shown = now, 0
+        epoch = self.step / self.job.steps_per_epoch
+        return Progress(self.job.run, self.step, self.job.steps, epoch, rate, self.elapsed)
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self.elapsed += now - self._clock
+        self._clock = now
+
+    @property
+    def samples_per_second(self) -> float:
+        """Training cases a second over the whole run, validation included."""
+        return self._seen / self.elapsed if self.elapsed else 0.0
+
+
+def schedule_factor(training: TrainingConfig, step: int, steps_per_epoch: int) -> float:
+    """What the learning rate is multiplied by at a step counted from 0: warm-up, then the schedule."""
+    warmup = training.warmup * steps_per_epoch
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    total = training.epochs * steps_per_epoch
+    done = (step - warmup) / max(1.0, total - warmup)
+    if training.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    if training.schedule == "linear":
+        return max(0.0, 1 - done)
+    if training.schedule == "step":
+        return float(training.step_factor ** (step // (training.step_epochs * steps_per_epoch)))
+    return 1.0
+
+
+def measure_rate(job: Job, seconds: float = 0.1) -> float:
+    """Training cases a second, measured on a few steps; leaves torch's random state as it was."""
+    with torch.random.fork_rng(devices=[job.data.device] if job.data.device.type == "cuda" else []):
+        trainer = Trainer(job)
+        batches = trainer._epoch_batches(0)
+        trainer._train_on(batches[0])
+        trainer._seen = 0
+        start = time.perf_counter()
+        for index in range(1_000_000):
+            trainer._train_on(batches[index % len(batches)])
+            if index >= 1 and time.perf_counter() - start > seconds:
+                break
+        float(trainer._sums[0])
+        return trainer._seen / (time.perf_counter() - start)
+
+
+def _optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:
+    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in model.parameters())
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(
+            model.parameters(),
+            lr=training.learning_rate,
+            momentum=training.momentum,
+            weight_decay=training.weight_decay,
+            fused=fused,
+        )
+    return torch.optim.AdamW(model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=fused)
+
+
+def _precision(training: TrainingConfig, device: torch.device) -> Any:
+    if training.precision == "float32":
+        return nullcontext()
+    has_it = torch.cuda.is_bf16_supported() if device.type == "cuda" else device.type == "cpu" and _cpu_has_bf16()
+    if not has_it:
+        raise ConfigError("training.precision", f"this {device.type} device has no bfloat16; choose float32")
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def _cpu_has_bf16() -> bool:
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {name[len(start) :]: tensor for name, tensor in tensors.items() if name.startswith(start)}

@@ -1,0 +1,167 @@
+"""What the background thread knows how to do with torch: data, jobs and small questions. Owns torch's random state."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from workbench import __version__
+from workbench.config import ENGINE_VERSION, DataConfig, ExperimentConfig, ModelConfig, RunConfig, fingerprint
+from workbench.distill import checkpoints, sources
+from workbench.distill.data import ResidentData, resident, transfer_cases
+from workbench.distill.ensembles import Ensemble, LogitCache, combined_logits, soft_targets
+from workbench.distill.evaluation import logits_on
+from workbench.distill.models import ModelSize, build, model_size
+from workbench.distill.training import Job
+from workbench.errors import CheckpointError, WorkbenchError
+from workbench.history.writing import StoredFile
+
+SMALL_STEP = 3e7
+"""Multiply-adds of a step below which one thread trains faster than two (measured by tests/benchmarks/thread_count.py)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """Where the engine computes and looks for data. ``threads`` 0 chooses; ``window`` leaves it a core."""
+
+    device: str = "auto"
+    threads: int = 0
+    folders: tuple[Path, ...] = ()
+    window: bool = False
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device by name; ``auto`` takes CUDA, else MPS, else the CPU. One that is absent is a :class:`WorkbenchError`."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if wanted == "auto":
+        return torch.device("cuda" if there["cuda"] else "mps" if there["mps"] else "cpu")
+    if wanted not in there:
+        raise WorkbenchError(f"there is no device {wanted!r}; choose auto, cpu, cuda or mps")
+    if not there[wanted]:
+        raise WorkbenchError(f"this machine has no {wanted} device that torch can use; choose auto or cpu")
+    return torch.device(wanted)
+
+
+class Engine:
+    """Data sets on the device and teachers' logits, kept between runs."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.settings = settings
+        self.device = choose_device(settings.device)
+        self._data: dict[DataConfig, ResidentData] = {}
+        self._logits = LogitCache()
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = False
+            torch.backends.cudnn.deterministic = True
+
+    def data(
+        self, config: DataConfig, tell: sources.Tell | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> ResidentData:
+        """The data set on the device, loaded once; errors are :class:`DataError`, :class:`Cancelled`."""
+        if config not in self._data:
+            raw = sources.load(
+                config,
+                sources.data_folders(self.settings.folders),
+                tell=tell or sources.quiet,
+                cancelled=cancelled or sources.never,
+            )
+            while len(self._data) >= 3:
+                self._data.pop(next(iter(self._data)))
+            self._data[config] = resident(raw, config, self.device)
+        return self._data[config]
+
+    def check(self, config: ExperimentConfig, tell: sources.Tell | None = None) -> ResidentData:
+        """Everything of an experiment that only its data can tell: classes, transfer set, models that suit its images."""
+        data = self.data(config.data, tell)
+        transfer_cases(data.train.labels, data.classes, config.transfer, config.seed)
+        for index, group in enumerate(config.teachers):
+            if not group.run:
+                self.size(group.model, data, f"teachers.{index}")
+        self.size(config.student, data, "student")
+        return data
+
+    def size(self, model: ModelConfig, data: ResidentData, path: str = "model") -> ModelSize:
+        """Parameters and multiply-adds of a model on this data; a :class:`ConfigError` at ``path`` where it does not fit."""
+        try:
+            return model_size(model, data.shape, len(data.classes))
+        except WorkbenchError as error:
+            raise type(error)(path, getattr(error, "reason", str(error))) from None  # type: ignore[call-arg]
+
+    def fingerprint(self, config: RunConfig, data: ResidentData, parents: Sequence[str] = ()) -> str:
+        """What decides the run's weights, as one hash."""
+        return fingerprint(config, data.digest, parents)
+
+    def ensemble(self, teachers: Sequence[StoredFile], mean: str, data: ResidentData) -> Ensemble:
+        """Trained teachers from their verified files; :class:`CheckpointError` where one is damaged or of other data."""
+        members = []
+        for stored in teachers:
+            tensors, about = checkpoints.read(stored.path, stored.sha256)
+            if about["shape"] != list(data.shape) or about["classes"] != list(data.classes):
+                raise CheckpointError(
+                    f"run {stored.run} was trained on images of {about['shape']} and {len(about['classes'])} classes; "
+                    f"{data.name} has {list(data.shape)} and {len(data.classes)}: pick a teacher of the same data"
+                )
+            if not np.allclose(about["mean"], data.mean.flatten().tolist(), atol=0.5):
+                raise CheckpointError(f"run {stored.run} was trained on other pixels than {data.name} gives now: pick another teacher")
+            model = build(ModelConfig(**about["model"]), data.shape, len(data.classes), self.device)
+            model.load_state_dict(tensors)
+            members.append(model.eval().requires_grad_(False))
+        return Ensemble(tuple(members), tuple(stored.sha256 for stored in teachers), mean)
+
+    def job(self, run: int, config: RunConfig, ensemble: Ensemble | None = None, tell: sources.Tell = sources.quiet) -> Job:
+        """A run ready to be trained; soft targets are computed here, once, where the student sees its cases as they are."""
+        data = self.data(config.data)
+        cases = transfer_cases(data.train.labels, data.classes, config.transfer, config.seed)
+        targets = None
+        if ensemble is not None and config.distillation is not None and not (config.training.jitter or config.training.flip):
+            where = (data.digest, config.data, cases.cpu().numpy().tobytes())
+            total, done = len(cases) * len(ensemble.members), 0
+
+            def tick(more: int) -> None:
+                nonlocal done
+                done += more
+                tell(f"computing the soft targets of {len(ensemble.members)} teachers", done, total, "cases")
+
+            logits = self._logits.members(
+                ensemble, where, lambda member: logits_on(member, data, data.train.images, cases, tick)
+            )
+            targets = soft_targets(logits, config.distillation.temperature, ensemble.mean)
+        return Job(run=run, config=config, data=data, cases=cases, ensemble=ensemble, soft_targets=targets)
+
+    def ensemble_logits(self, ensemble: Ensemble, config: DataConfig, split: str) -> torch.Tensor:
+        """Combined logits of the ensemble on the ``validation`` or ``test`` split, (N, classes)."""
+        data = self.data(config)
+        images = (data.validation if split == "validation" else data.test).images
+        where = (data.digest, config, split)
+        return combined_logits(self._logits.members(ensemble, where, lambda member: logits_on(member, data, images)), ensemble.mean)
+
+    def use_threads(self, size: ModelSize, batch_size: int) -> int:
+        """Set torch's threads for a run: as settings say, else by the size of one step, so that equal runs get equal threads."""
+        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        most = max(1, available - 1) if self.settings.window else available
+        small = size.multiply_adds * batch_size * 3 < SMALL_STEP
+        threads = self.settings.threads or (1 if small else most)
+        torch.set_num_threads(threads)
+        return threads
+
+    def environment(self, threads: int, precision: str) -> dict[str, Any]:
+        """What is recorded beside a run and not part of its fingerprint."""
+        cuda = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
+        return {
+            "workbench": __version__,
+            "engine": ENGINE_VERSION,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "device": self.device.type,
+            "device_name": cuda or platform.machine(),
+            "threads": threads,
+            "precision": precision,
+        }

@@ -1,0 +1,139 @@
+"""What the trainer and the driver say, one small frozen dataclass each, of plain scalars and never of tensors.
+
+Every event names its run by its number in the history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run begins (or goes on) at ``step`` of ``steps`` in all."""
+
+    run: int
+    experiment: int
+    role: str
+    name: str
+    step: int
+    steps: int
+    epochs: int
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Values at a step fixed by the configuration; stored. ``elapsed`` is seconds of training, pauses left out."""
+
+    run: int
+    step: int
+    epoch: float
+    elapsed: float
+    values: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the run is, about every 50 ms, for the screen alone; ``rate`` is in samples a second."""
+
+    run: int
+    step: int
+    steps: int
+    epoch: float
+    rate: float
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEnded:
+    """An epoch is over; ``best`` says that the validation split has not been better before."""
+
+    run: int
+    step: int
+    epoch: int
+    best: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointWritten:
+    """A verified file of ``size`` bytes stands at ``path``."""
+
+    run: int
+    step: int
+    kind: str
+    path: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence for the person; about a run, or about the experiment where ``run`` is 0."""
+
+    run: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """How a run ended: ``done``, ``stopped``, ``failed``, ``interrupted``, or ``reused`` where nothing had to be done."""
+
+    run: int
+    experiment: int
+    role: str
+    name: str
+    status: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentStarted:
+    """An experiment begins: the numbers of its runs in the order of the plan."""
+
+    experiment: int
+    name: str
+    runs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentFinished:
+    """An experiment is over: ``done``, ``stopped``, ``failed`` or ``interrupted``, and why."""
+
+    experiment: int
+    name: str
+    status: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The driver waits before its next step, or goes on."""
+
+    run: int
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Preparation that takes a while: ``done`` of ``total`` (0 where unknown), in ``unit``."""
+
+    text: str
+    done: int
+    total: int
+    unit: str
+
+
+Event = (
+    RunStarted
+    | Metrics
+    | Progress
+    | EpochEnded
+    | CheckpointWritten
+    | Note
+    | RunFinished
+    | ExperimentStarted
+    | ExperimentFinished
+    | Paused
+    | Loading
+)

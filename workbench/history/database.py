@@ -1,0 +1,144 @@
+"""Opening a history file: what may be opened, how it is journalled, and its schema."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+
+from sqlite_utils import Database
+from sqlite_utils.utils import sqlite3
+
+from workbench.errors import HistoryError
+
+APPLICATION_ID = 0x44575242  # "DWRB"
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 30.0
+
+SqliteError = sqlite3.Error
+"""What the SQLite in use raises: pysqlite3's errors where it is installed, else Python's own."""
+
+
+def open_database(path: Path) -> Database:
+    """A writing connection to the history at ``path``, made with its tables where there is none.
+
+    WAL with ``synchronous=FULL``; on an SQLite with the WAL-reset bug, TRUNCATE. Raises :class:`HistoryError`, and
+    then has changed nothing, where the file is not a history, is newer than this program or cannot be written.
+    """
+    new = _checked_path(path)
+    if not new:
+        _checked_content(path)
+    try:
+        database = _connect(path)
+        database.execute(f"PRAGMA journal_mode={'WAL' if _wal_is_safe() else 'TRUNCATE'}")
+        database.execute("PRAGMA synchronous=FULL")
+        _create(database)
+    except SqliteError as error:
+        raise HistoryError(f"{path} cannot be used as a history: {error}; name another file with --history") from None
+    return database
+
+
+def check_history(path: Path) -> None:
+    """Raise :class:`HistoryError` where :func:`open_database` would, without making or changing anything."""
+    if not _checked_path(path):
+        _checked_content(path)
+
+
+def open_for_reading(path: Path) -> Database:
+    """A read-only connection to the history at ``path``; it must exist."""
+    if not path.exists():
+        raise HistoryError(f"there is no history at {path}; run an experiment first or name another file with --history")
+    _checked_path(path, writing=False)
+    _checked_content(path)
+    try:
+        return _connect(path, "ro")
+    except SqliteError as error:
+        raise HistoryError(f"{path} cannot be read as a history: {error}") from None
+
+
+@contextmanager
+def writing(database: Database) -> Iterator[None]:
+    """One transaction that takes the write lock at once (BEGIN IMMEDIATE): committed whole, or not at all."""
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        database.execute("ROLLBACK")
+        raise
+    database.execute("COMMIT")
+
+
+def now() -> str:
+    """The present in UTC, as the history writes it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _connect(path: Path, mode: str = "rwc") -> Database:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA foreign_keys=ON")
+    return Database(connection, execute_plugins=False)
+
+
+def _create(database: Database) -> None:
+    if database.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
+        return
+    schema = resources.files("workbench.history").joinpath("schema.sql").read_text(encoding="utf-8")
+    with writing(database):
+        if database.execute("PRAGMA user_version").fetchone()[0] == 0:
+            for statement in schema.split(";\n"):
+                if statement.strip():
+                    database.execute(statement)
+            database.execute(f"PRAGMA application_id={APPLICATION_ID}")
+            database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _checked_path(path: Path, *, writing: bool = True) -> bool:
+    """Whether the file has still to be made; raises where it cannot be one."""
+    if path.is_dir():
+        raise HistoryError(f"{path} is a folder; name a file in it, such as {path / 'experiments.db'}")
+    if not path.parent.is_dir():
+        raise HistoryError(f"the folder {path.parent} of the history does not exist; make it first")
+    if not path.exists():
+        if not _writable(path.parent):
+            raise HistoryError(f"the folder {path.parent} is read-only; name a history elsewhere with --history")
+        return True
+    if writing and not (_writable(path) and _writable(path.parent)):
+        raise HistoryError(f"{path} is read-only; make it writable or name another history with --history")
+    return path.stat().st_size == 0
+
+
+def _writable(path: Path) -> bool:
+    return bool(path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)) and os.access(path, os.W_OK)
+
+
+def _checked_content(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            head = file.read(100)
+    except OSError as error:
+        raise HistoryError(f"{path} cannot be read: {error.strerror}") from None
+    if head[:16] != b"SQLite format 3\0" or len(head) < 100:
+        raise HistoryError(f"{path} is not a history: it is not an SQLite file; name another with --history")
+    version, application = int.from_bytes(head[60:64], "big"), int.from_bytes(head[68:72], "big")
+    if application != APPLICATION_ID:
+        # A crash right after creation can leave the header in the write-ahead log alone.
+        if application == 0 and version == 0 and Path(f"{path}-wal").exists():
+            return
+        raise HistoryError(f"{path} is an SQLite file of another application; name another history with --history")
+    if version > SCHEMA_VERSION:
+        raise HistoryError(
+            f"{path} was written by a newer workbench (schema {version}, this one knows {SCHEMA_VERSION}); "
+            "update the workbench or name another history with --history"
+        )
+
+
+def _wal_is_safe() -> bool:
+    """Whether this SQLite is free of the WAL-reset bug (fixed in 3.51.3, and in 3.50.7 and 3.44.6)."""
+    version = sqlite3.sqlite_version_info
+    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)

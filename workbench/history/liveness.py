@@ -1,0 +1,58 @@
+"""Whether a process still lives: a lock it holds on a file of its own, which the system drops when it dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import IO
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(file: IO[bytes]) -> bool:
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _try_lock(file: IO[bytes]) -> bool:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+
+class ProcessLock:
+    """Held from its making until :meth:`release`, or until the process dies."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._file: IO[bytes] = path.open("ab")
+        if not _try_lock(self._file):
+            raise OSError(f"{path} is locked by another process")
+
+    def release(self) -> None:
+        """Give the lock up and take its file away."""
+        self._file.close()
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+
+
+def is_alive(path: Path) -> bool:
+    """Whether some process holds the lock at ``path``."""
+    if not path.exists():
+        return False
+    with path.open("ab") as file:
+        return not _try_lock(file)
+
+
+def host() -> str:
+    """The machine's name, as far as the system tells it."""
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")

@@ -1,0 +1,203 @@
+"""Reading the history: plain functions on a read-only connection, plain values back."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sqlite_utils import Database
+
+from workbench.errors import HistoryError
+
+CURVE_POINTS = 2000
+"""A curve on a screen has at most about so many points."""
+
+_COLUMNS = (
+    "r.id, r.experiment, e.name AS experiment_name, r.role, r.name, r.status, r.message, r.dataset, r.model, r.seed,"
+    " r.temperature, r.hard_weight, r.parameters, r.multiply_adds, r.steps, r.step, r.epochs, r.train_seconds,"
+    " r.samples_per_second, r.created, r.started, r.finished"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One line of the history: a run with its figures (``val_accuracy``, ``test_errors``, ``teacher_kl``…)."""
+
+    id: int
+    experiment: int
+    experiment_name: str
+    role: str
+    name: str
+    status: str
+    message: str
+    dataset: str
+    model: str
+    seed: int
+    temperature: float | None
+    hard_weight: float | None
+    parameters: int | None
+    multiply_adds: int | None
+    steps: int | None
+    step: int
+    epochs: float
+    train_seconds: float
+    samples_per_second: float | None
+    created: str
+    started: str | None
+    finished: str | None
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDetails:
+    """All that is known of a run beside its curves."""
+
+    row: RunRow
+    config: dict[str, Any]
+    experiment_config: dict[str, Any]
+    settings: dict[str, Any]
+    environment: dict[str, Any]
+    parents: tuple[int, ...]
+    children: tuple[int, ...]
+    notes: tuple[str, ...]
+    artefacts: tuple[tuple[str, str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """A metric over the run: float64 arrays of one length, thinned to the extremes of each stretch."""
+
+    run: int
+    metric: str
+    step: np.ndarray
+    epoch: np.ndarray
+    elapsed: np.ndarray
+    value: np.ndarray
+
+
+def list_runs(database: Database, runs: Sequence[int] | None = None) -> list[RunRow]:
+    """The runs not in the bin, newest experiment first; only the given ones where ``runs`` is said."""
+    where, values = "r.id NOT IN (SELECT run FROM bin)", []
+    if runs is not None:
+        where, values = f"r.id IN ({_marks(runs)})", list(runs)
+    rows = database.execute(
+        f"SELECT {_COLUMNS} FROM runs r JOIN experiments e ON e.id = r.experiment WHERE {where}"
+        " ORDER BY r.experiment DESC, r.id",
+        values,
+    ).fetchall()
+    figures: dict[int, dict[str, float]] = {}
+    some = f" WHERE run IN ({_marks(runs)})" if runs is not None else ""
+    for run, name, value in database.execute(f"SELECT run, name, value FROM results{some}", values).fetchall():
+        figures.setdefault(run, {})[name] = value
+    return [RunRow(**dict(row), figures=figures.get(row["id"], {})) for row in rows]
+
+
+def run_details(database: Database, run: int) -> RunDetails:
+    """Everything about one run; a :class:`HistoryError` where there is none of that number."""
+    rows = list_runs(database, [run])
+    if not rows:
+        raise HistoryError(f"there is no run {run} in this history; see `workbench runs`")
+    own = database.execute(
+        "SELECT r.config, r.environment, e.config AS experiment_config FROM runs r JOIN experiments e ON e.id = r.experiment"
+        " WHERE r.id = ?",
+        [run],
+    ).fetchone()
+
+    def column(sql: str) -> tuple[Any, ...]:
+        return tuple(row[0] for row in database.execute(sql, [run]).fetchall())
+
+    return RunDetails(
+        row=rows[0],
+        config=json.loads(own["config"]),
+        experiment_config=json.loads(own["experiment_config"]),
+        settings=run_settings(database, [run])[run],
+        environment=json.loads(own["environment"]),
+        parents=parents(database, run),
+        children=column("SELECT child FROM lineage WHERE parent = ? ORDER BY child"),
+        notes=column("SELECT text FROM run_notes WHERE run = ? ORDER BY id"),
+        artefacts=tuple(
+            tuple(row) for row in database.execute("SELECT kind, path, size FROM artefacts WHERE run = ?", [run]).fetchall()
+        ),
+    )
+
+
+def experiment_runs(database: Database, experiment: int) -> list[tuple[int, str, bool]]:
+    """(run, role, reused) of an experiment in the order of its plan."""
+    rows = database.execute(
+        "SELECT run, role, reused FROM members WHERE experiment = ? ORDER BY position", [experiment]
+    ).fetchall()
+    return [(row[0], row[1], bool(row[2])) for row in rows]
+
+
+def parents(database: Database, run: int) -> tuple[int, ...]:
+    """The teachers of a run, in the order of the ensemble."""
+    rows = database.execute("SELECT parent FROM lineage WHERE child = ? ORDER BY position", [run]).fetchall()
+    return tuple(row[0] for row in rows)
+
+
+def run_settings(database: Database, runs: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Every setting of each run by dotted path."""
+    found: dict[int, dict[str, Any]] = {run: {} for run in runs}
+    sql = f"SELECT run, key, value FROM params WHERE run IN ({_marks(runs)})"
+    for run, key, value in database.execute(sql, list(runs)).fetchall():
+        found[run][key] = value
+    return found
+
+
+def differing_settings(settings: dict[int, dict[str, Any]]) -> dict[str, dict[int, Any]]:
+    """Of several runs' settings only those that are not the same in all, by dotted path."""
+    keys = sorted({key for one in settings.values() for key in one})
+    table = {key: {run: one.get(key) for run, one in settings.items()} for key in keys}
+    return {key: values for key, values in table.items() if len(set(map(repr, values.values()))) > 1}
+
+
+def metric_names(database: Database, runs: Sequence[int]) -> list[str]:
+    """The metrics that any of the runs has."""
+    sql = f"SELECT DISTINCT metric FROM summary WHERE run IN ({_marks(runs)}) ORDER BY metric"
+    return [row[0] for row in database.execute(sql, list(runs)).fetchall()]
+
+
+def curve(database: Database, run: int, metric: str, points: int = CURVE_POINTS) -> Curve:
+    """A run's metric, thinned in SQL to at most about ``points`` points: least and greatest of each stretch, and the last."""
+    count, low, high = database.execute(
+        "SELECT count(*), min(step), max(step) FROM metrics WHERE run = ? AND metric = ?", [run, metric]
+    ).fetchone()
+    chosen = "SELECT step, value FROM metrics WHERE run = :run AND metric = :metric"
+    if count > points:
+        stretch = "(step - :low) * :buckets / (:high - :low + 1)"
+        body = "FROM metrics WHERE run = :run AND metric = :metric"
+        chosen = (
+            f"SELECT step, min(value) AS value {body} GROUP BY {stretch}"
+            f" UNION SELECT step, max(value) {body} GROUP BY {stretch}"
+            f" UNION SELECT step, value {body} AND step = :high"
+        )
+    rows = database.execute(
+        f"SELECT c.step, p.epoch, p.elapsed, c.value FROM ({chosen}) c JOIN points p ON p.run = :run AND p.step = c.step"
+        " ORDER BY c.step",
+        {"run": run, "metric": metric, "low": low, "high": high, "buckets": max(1, points // 2)},
+    ).fetchall()
+    table = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 4)
+    return Curve(run, metric, *(np.ascontiguousarray(column) for column in table.T))
+
+
+def predictions(database: Database, run: int, split: str = "test") -> np.ndarray | None:
+    """Logits of a finished run on a split, float16 of shape (cases, classes), or None where they were not kept."""
+    row = database.execute(
+        "SELECT cases, classes, logits FROM predictions WHERE run = ? AND split = ?", [run, split]
+    ).fetchone()
+    if row is None:
+        return None
+    return np.frombuffer(zlib.decompress(row[2]), dtype=np.float16).reshape(row[0], row[1])
+
+
+def data_version(database: Database) -> int:
+    """A number that changes when another connection has changed the file."""
+    return int(database.execute("PRAGMA data_version").fetchone()[0])
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))

@@ -1,0 +1,169 @@
+CREATE TABLE processes (
+    id INTEGER PRIMARY KEY,
+    lock TEXT NOT NULL UNIQUE,               -- a file beside the history, locked while the process lives
+    host TEXT NOT NULL,
+    started TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE experiments (
+    id INTEGER PRIMARY KEY,
+    uid TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    config TEXT NOT NULL,                    -- ExperimentConfig as JSON, defaults left out
+    status TEXT NOT NULL CHECK (status IN ('waiting', 'running', 'done', 'stopped', 'failed', 'interrupted')),
+    message TEXT NOT NULL DEFAULT '',
+    created TEXT NOT NULL,
+    finished TEXT
+) STRICT;
+
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    uid TEXT NOT NULL UNIQUE,
+    experiment INTEGER NOT NULL REFERENCES experiments(id),
+    role TEXT NOT NULL CHECK (role IN ('teacher', 'student', 'baseline', 'generalist', 'specialist')),
+    name TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('waiting', 'running', 'done', 'stopped', 'failed', 'interrupted', 'skipped')),
+    message TEXT NOT NULL DEFAULT '',
+    config TEXT NOT NULL,                    -- RunConfig as JSON, defaults left out
+    dataset TEXT NOT NULL,
+    model TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    temperature REAL,                        -- NULL where nothing was distilled
+    hard_weight REAL,
+    fingerprint TEXT,
+    data_digest TEXT,
+    weights_sha256 TEXT,
+    parameters INTEGER,
+    multiply_adds INTEGER,
+    steps INTEGER,
+    step INTEGER NOT NULL DEFAULT 0,
+    epochs REAL NOT NULL DEFAULT 0,
+    train_seconds REAL NOT NULL DEFAULT 0,   -- training alone: no pause, no set-up
+    samples_per_second REAL,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    process INTEGER REFERENCES processes(id),
+    continued_from INTEGER REFERENCES runs(id),
+    environment TEXT NOT NULL DEFAULT '{}',
+    created TEXT NOT NULL,
+    started TEXT,
+    finished TEXT
+) STRICT;
+CREATE INDEX runs_by_fingerprint ON runs(fingerprint);
+CREATE INDEX runs_by_experiment ON runs(experiment);
+CREATE INDEX runs_by_status ON runs(status);
+
+CREATE TABLE members (                       -- which runs an experiment uses, its own and those it reuses
+    experiment INTEGER NOT NULL REFERENCES experiments(id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    run INTEGER NOT NULL REFERENCES runs(id),
+    role TEXT NOT NULL,
+    reused INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (experiment, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX members_by_run ON members(run);
+
+CREATE TABLE lineage (
+    child INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    parent INTEGER NOT NULL REFERENCES runs(id),
+    PRIMARY KEY (child, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX lineage_by_parent ON lineage(parent);
+
+CREATE TABLE params (                        -- every setting of a run, defaults too, by dotted path
+    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+    key TEXT NOT NULL,
+    value ANY,
+    PRIMARY KEY (run, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE points (
+    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+    step INTEGER NOT NULL,
+    epoch REAL NOT NULL,
+    elapsed REAL NOT NULL,
+    attempt INTEGER NOT NULL,
+    PRIMARY KEY (run, step)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE metrics (
+    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+    metric TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    value REAL NOT NULL,
+    PRIMARY KEY (run, metric, step)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE nonfinite (                     -- SQLite would store NaN as NULL
+    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+    metric TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('nan', 'inf', '-inf')),
+    PRIMARY KEY (run, metric, step)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE summary (
+    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+    metric TEXT NOT NULL,
+    last REAL NOT NULL,
+    lowest REAL NOT NULL,
+    highest REAL NOT NULL,
+    count INTEGER NOT NULL,
+    crc INTEGER NOT NULL,                    -- CRC-32 of (step, value) in the order written
+    PRIMARY KEY (run, metric)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE results (                       -- the figures of a finished run: val_accuracy, test_errors, teacher_kl…
+    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    value REAL NOT NULL,
+    PRIMARY KEY (run, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE predictions (                   -- logits of a finished run on a split, float16, zlib
+    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+    split TEXT NOT NULL,
+    cases INTEGER NOT NULL,
+    classes INTEGER NOT NULL,
+    logits BLOB NOT NULL,
+    PRIMARY KEY (run, split)
+) STRICT;
+
+CREATE TABLE artefacts (                     -- files beside the history; path is relative to its folder
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+    kind TEXT NOT NULL,
+    step INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    created TEXT NOT NULL,
+    UNIQUE (run, kind)
+) STRICT;
+
+CREATE TABLE run_notes (
+    id INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+    author TEXT NOT NULL CHECK (author IN ('person', 'workbench')),
+    text TEXT NOT NULL,
+    created TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE tags (
+    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+    tag TEXT NOT NULL,
+    PRIMARY KEY (run, tag)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE queue (
+    id INTEGER PRIMARY KEY,
+    experiment INTEGER NOT NULL UNIQUE REFERENCES experiments(id) ON DELETE CASCADE,
+    rank REAL NOT NULL,
+    held INTEGER NOT NULL DEFAULT 0,
+    claimed_by INTEGER REFERENCES processes(id)
+) STRICT;
+
+CREATE TABLE bin (                           -- deleted runs, until the bin is emptied
+    run INTEGER PRIMARY KEY REFERENCES runs(id) ON DELETE CASCADE,
+    deleted TEXT NOT NULL
+) STRICT;

@@ -1,0 +1,90 @@
+"""An experiment expanded into runs with parents: teachers first, then the baseline and the student."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.config import ExperimentConfig, Role, RunConfig, TransferConfig
+from workbench.errors import ConfigError
+from workbench.history.database import open_for_reading
+from workbench.history.reading import list_runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRun:
+    """One run of a plan. ``parents`` are positions in the plan; ``past_run`` is a run of the history used as it is."""
+
+    role: Role
+    name: str
+    config: RunConfig
+    parents: tuple[int, ...] = ()
+    past_run: int = 0
+
+    @property
+    def reusable(self) -> bool:
+        """Whether a finished run with the same fingerprint stands in for it: all but the student, which Launch is for."""
+        return self.role != "student"
+
+
+def plan(config: ExperimentConfig, past_config: Callable[[int], RunConfig]) -> tuple[PlannedRun, ...]:
+    """The runs of an experiment in the order in which they are done.
+
+    Members of the ensemble that are alike get one seed each, counted from the teacher seed, so that adding or
+    removing other members leaves them the runs they were. ``past_config`` tells the configuration of a past run.
+    """
+    runs: list[PlannedRun] = []
+    alike: Counter[str] = Counter()
+    for group in config.teachers:
+        for _ in range(group.count):
+            name = f"teacher {len(runs) + 1}"
+            if group.run:
+                runs.append(PlannedRun(role="teacher", name=name, config=past_config(group.run), past_run=group.run))
+                continue
+            kind = repr(group.model)
+            teacher = RunConfig(
+                data=config.data,
+                model=group.model,
+                training=config.teacher_training,
+                seed=(config.teacher_seed + alike[kind]) % 2**31,
+            )
+            alike[kind] += 1
+            runs.append(PlannedRun(role="teacher", name=name, config=teacher))
+    teachers = tuple(range(len(runs)))
+    student = RunConfig(
+        data=config.data,
+        model=config.student,
+        training=dataclasses.replace(config.training, label_smoothing=0.0),
+        transfer=config.transfer,
+        distillation=dataclasses.replace(config.distillation, baseline=True),
+        seed=config.seed,
+    )
+    if config.distillation.baseline:
+        runs.append(PlannedRun(role="baseline", name="baseline", config=baseline_of(config)))
+    runs.append(PlannedRun(role="student", name="student", config=student, parents=teachers))
+    return tuple(runs)
+
+
+def baseline_of(config: ExperimentConfig) -> RunConfig:
+    """The student of an experiment on hard targets alone: same model, cases, seed and training."""
+    transfer: TransferConfig = dataclasses.replace(config.transfer, labelled=True)
+    return RunConfig(data=config.data, model=config.student, training=config.training, transfer=transfer, seed=config.seed)
+
+
+def check_past_runs(config: ExperimentConfig, history: Path) -> None:
+    """Raise :class:`ConfigError` where a past run that is picked as a teacher is not a finished run of the history."""
+    picked = [(index, group.run) for index, group in enumerate(config.teachers) if group.run]
+    if not picked:
+        return
+    database = open_for_reading(history)
+    try:
+        there = {row.id: row.status for row in list_runs(database, [run for _, run in picked])}
+    finally:
+        database.close()
+    for index, run in picked:
+        if there.get(run) != "done":
+            why = f"run {run} is {there[run]}" if run in there else f"there is no run {run} in {history}"
+            raise ConfigError(f"teachers.{index}.run", f"{why}; pick a finished run, see `workbench runs`")

@@ -1,0 +1,211 @@
+"""Where experiments are done: the Executor protocol, and the one background thread that owns torch."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from workbench.config import ExperimentConfig
+from workbench.errors import WorkbenchError
+from workbench.events import Event
+
+if TYPE_CHECKING:
+    from workbench.driver import Control
+    from workbench.engine import Engine, EngineSettings
+    from workbench.history.writing import History
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a question: a value, or the error it met."""
+
+    token: int
+    value: Any
+    error: Exception | None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReady:
+    """The engine has started, on a device."""
+
+    device: str
+    torch: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFailed:
+    """The engine could not start, and why."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentQueued:
+    """An experiment waits under this number."""
+
+    experiment: int
+    name: str
+
+
+News = Event | Answer | EngineReady | EngineFailed | ExperimentQueued
+Post = Callable[[News], None]
+Question = Callable[["Engine", "History"], Any]
+
+
+class Executor(Protocol):
+    """Does experiments somewhere, and posts what happens. Every method returns at once and may be called from any thread."""
+
+    def submit(self, config: ExperimentConfig) -> None:
+        """Queue an experiment."""
+
+    def ask(self, token: int, question: Question) -> None:
+        """Have a small question answered between two events; the answer is posted with its token."""
+
+    def pause(self) -> None:
+        """Let the running experiment wait before its next step."""
+
+    def resume(self) -> None:
+        """Let it go on."""
+
+    def stop(self) -> None:
+        """End the running experiment with a checkpoint."""
+
+    def close(self) -> None:
+        """End everything with a checkpoint and give the device back."""
+
+
+class LocalThread:
+    """The background GPU thread of this machine (CPU where there is none): one experiment at a time.
+
+    It alone imports torch and owns torch's random state and the writing connection. A thread and not a QThread: a
+    training loop has no event loop, and a QThread deleted while it runs ends the process.
+    """
+
+    def __init__(self, history: Path, settings: dict[str, Any], post: Post) -> None:
+        self._history_path = history
+        self._settings = settings
+        self._post = post
+        self._questions: queue.SimpleQueue[tuple[int, Question]] = queue.SimpleQueue()
+        self._launches: queue.SimpleQueue[ExperimentConfig] = queue.SimpleQueue()
+        self._woken = threading.Event()
+        self._closing = False
+        self._control: Control | None = None
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=False)
+
+    def start(self) -> None:
+        """Start the thread; it posts :class:`EngineReady` once torch is there."""
+        self._thread.start()
+
+    def submit(self, config: ExperimentConfig) -> None:
+        """Queue an experiment."""
+        self._launches.put(config)
+        self._woken.set()
+
+    def ask(self, token: int, question: Question) -> None:
+        """Have a question answered as soon as the thread is between two events."""
+        self._questions.put((token, question))
+        self._woken.set()
+
+    def pause(self) -> None:
+        """Let the running experiment wait before its next step."""
+        if self._control:
+            self._control.pause()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        if self._control:
+            self._control.resume()
+
+    def stop(self) -> None:
+        """End the running experiment with a checkpoint."""
+        if self._control:
+            self._control.stop()
+            self._control.resume()
+
+    def close(self) -> None:
+        """Ask everything to end with a checkpoint; :meth:`join` waits for it."""
+        self._closing = True
+        if self._control:
+            self._control.interrupt()
+            self._control.resume()
+        self._woken.set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether an experiment is under way."""
+        return self._control is not None
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the thread to end; whether it did."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            from workbench.engine import Engine, EngineSettings
+            from workbench.history.writing import History
+
+            import torch
+
+            torch.set_num_interop_threads(1)
+            settings: EngineSettings = EngineSettings(**self._settings, window=True)
+            engine = Engine(settings)
+            with History(self._history_path) as history:
+                self._post(EngineReady(engine.device.type, torch.__version__))
+                self._serve(engine, history)
+        except WorkbenchError as error:
+            self._post(EngineFailed(str(error)))
+        except Exception as error:
+            logger.exception("the engine")
+            self._post(EngineFailed(f"the engine stopped: {type(error).__name__}: {error}; the log file has the details"))
+
+    def _serve(self, engine: Engine, history: History) -> None:
+        waiting: list[int] = []
+        while not self._closing:
+            self._woken.wait()
+            self._woken.clear()
+            self._answer_all(engine, history)
+            self._take_launches(history, waiting)
+            while waiting and not self._closing:
+                self._do(engine, history, waiting)
+                self._answer_all(engine, history)
+
+    def _do(self, engine: Engine, history: History, waiting: list[int]) -> None:
+        from workbench.driver import Control, run_experiment
+
+        def between_events() -> None:
+            self._answer_all(engine, history)
+            self._take_launches(history, waiting)
+
+        experiment = waiting.pop(0)
+        self._control = Control(between_events)
+        if self._closing:
+            self._control.interrupt()
+        try:
+            run_experiment(engine, history, experiment, self._control, self._post)
+        finally:
+            self._control = None
+
+    def _take_launches(self, history: History, waiting: list[int]) -> None:
+        while not self._launches.empty():
+            config = self._launches.get()
+            experiment = history.enqueue(config)
+            waiting.append(experiment)
+            self._post(ExperimentQueued(experiment, config.name))
+
+    def _answer_all(self, engine: Engine, history: History) -> None:
+        while not self._questions.empty() and not self._closing:
+            token, question = self._questions.get()
+            try:
+                self._post(Answer(token, question(engine, history), None))
+            except Exception as error:
+                if not isinstance(error, WorkbenchError):
+                    logger.exception("a question to the engine")
+                self._post(Answer(token, None, error))
