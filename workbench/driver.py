@@ -112,6 +112,7 @@ def run_experiment(engine: Engine, history: History, experiment: int, control: C
     config = history.experiment_config(experiment)
     under_way = _Experiment(experiment, engine, history, control, emit)
     status, message = "failed", ""
+    engine.busy = True
     try:
         status, message = _do(under_way)
     except WorkbenchError as error:
@@ -120,6 +121,7 @@ def run_experiment(engine: Engine, history: History, experiment: int, control: C
         logger.exception("experiment %d", experiment)
         message = f"unexpected {type(error).__name__}: {error}; the log file has the details"
     finally:
+        engine.busy = False
         for run in under_way.own:
             history.abandon_waiting(run, control.ending or "skipped", message or "the experiment ended before")
         history.finish_experiment(experiment, status, message)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from workbench.distill.data import ResidentData, resident, transfer_cases
 from workbench.distill.ensembles import Ensemble, LogitCache, combined_logits, soft_targets
 from workbench.distill.evaluation import logits_on
 from workbench.distill.models import ModelSize, build, model_size
-from workbench.distill.training import Job
+from workbench.distill.training import Job, measure_rate
 from workbench.errors import CheckpointError, WorkbenchError
 from workbench.history.writing import StoredFile
 
@@ -57,29 +58,32 @@ class Engine:
         self.device = choose_device(settings.device)
         self._data: dict[DataConfig, ResidentData] = {}
         self._logits = LogitCache()
+        self._rates: dict[Hashable, float] = {}
+        self.busy = False
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
 
     def data(
-        self, config: DataConfig, tell: sources.Tell | None = None, cancelled: Callable[[], bool] | None = None
+        self,
+        config: DataConfig,
+        tell: sources.Tell = sources.quiet,
+        cancelled: Callable[[], bool] = sources.never,
+        *,
+        download: bool = True,
     ) -> ResidentData:
         """The data set on the device, loaded once; errors are :class:`DataError`, :class:`Cancelled`."""
         if config not in self._data:
-            raw = sources.load(
-                config,
-                sources.data_folders(self.settings.folders),
-                tell=tell or sources.quiet,
-                cancelled=cancelled or sources.never,
-            )
+            folders = sources.data_folders(self.settings.folders)
+            raw = sources.load(config, folders, download=download, tell=tell, cancelled=cancelled)
             while len(self._data) >= 3:
                 self._data.pop(next(iter(self._data)))
             self._data[config] = resident(raw, config, self.device)
         return self._data[config]
 
-    def check(self, config: ExperimentConfig, tell: sources.Tell | None = None) -> ResidentData:
+    def check(self, config: ExperimentConfig, tell: sources.Tell = sources.quiet, *, download: bool = True) -> ResidentData:
         """Everything of an experiment that only its data can tell: classes, transfer set, models that suit its images."""
-        data = self.data(config.data, tell)
+        data = self.data(config.data, tell, download=download)
         transfer_cases(data.train.labels, data.classes, config.transfer, config.seed)
         for index, group in enumerate(config.teachers):
             if not group.run:
@@ -93,6 +97,26 @@ class Engine:
             return model_size(model, data.shape, len(data.classes))
         except WorkbenchError as error:
             raise type(error)(path, getattr(error, "reason", str(error))) from None  # type: ignore[call-arg]
+
+    def transfer(self, config: ExperimentConfig, data: ResidentData) -> tuple[int, tuple[int, ...]]:
+        """How many cases the student would see, in all and of each class."""
+        cases = transfer_cases(data.train.labels, data.classes, config.transfer, config.seed)
+        counts = torch.bincount(data.train.labels[cases], minlength=len(data.classes)).tolist()
+        return len(cases), tuple(counts)
+
+    def seconds(self, config: RunConfig) -> float | None:
+        """About how long a run will train, from a short measurement; None where training leaves no time to measure."""
+        data = self.data(config.data)
+        job = self.job(0, config)
+        key = (config.model.describe(), data.shape, config.distillation is None, min(len(job.cases), config.training.batch_size))
+        rate = self._rates.get(key)
+        if rate is None and not self.busy:
+            self.use_threads(self.size(config.model, data), config.training.batch_size)
+            if config.distillation is not None:
+                targets = torch.full((len(job.cases), len(data.classes)), 1 / len(data.classes), device=self.device)
+                job = dataclasses.replace(job, soft_targets=targets)
+            rate = self._rates[key] = measure_rate(job)
+        return None if rate is None else len(job.cases) * config.training.epochs / rate
 
     def fingerprint(self, config: RunConfig, data: ResidentData, parents: Sequence[str] = ()) -> str:
         """What decides the run's weights, as one hash."""

@@ -1,11 +1,13 @@
 """What the trainer and the driver say, one small frozen dataclass each, of plain scalars and never of tensors.
 
-Every event names its run by its number in the history.
+Every event names its run by its number in the history. Below them, the news that a background thread has for the
+screen beside events.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +139,35 @@ Event = (
     | Paused
     | Loading
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a question: a value, or the error it met."""
+
+    token: int
+    value: Any
+    error: Exception | None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReady:
+    """The engine has started, on a device."""
+
+    device: str
+    torch: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFailed:
+    """The engine could not start, and why."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentQueued:
+    """An experiment waits under this number."""
+
+    experiment: int
+    name: str

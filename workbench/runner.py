@@ -6,13 +6,12 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.config import ExperimentConfig
 from workbench.errors import WorkbenchError
-from workbench.events import Event
+from workbench.events import Answer, EngineFailed, EngineReady, Event, ExperimentQueued
 
 if TYPE_CHECKING:
     from workbench.driver import Control
@@ -20,38 +19,6 @@ if TYPE_CHECKING:
     from workbench.history.writing import History
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of a question: a value, or the error it met."""
-
-    token: int
-    value: Any
-    error: Exception | None
-
-
-@dataclass(frozen=True, slots=True)
-class EngineReady:
-    """The engine has started, on a device."""
-
-    device: str
-    torch: str
-
-
-@dataclass(frozen=True, slots=True)
-class EngineFailed:
-    """The engine could not start, and why."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExperimentQueued:
-    """An experiment waits under this number."""
-
-    experiment: int
-    name: str
 
 
 News = Event | Answer | EngineReady | EngineFailed | ExperimentQueued

@@ -15,7 +15,7 @@ from workbench.distill.raw_data import Arrays, Pixels, Tell, space, spread, stop
 from workbench.errors import DataError
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+FORMATS = frozenset({"PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM"})
 VALIDATION = ("val", "valid", "validation")
 TEST_SHARE = 0.2
 LARGEST = 64_000_000
@@ -85,6 +85,7 @@ def decode(paths: Sequence[Path], config: DataConfig, tell: Tell, cancelled: Cal
 
     A picture that is damaged, not readable or beyond :data:`LARGEST` is a :class:`DataError` with its name.
     """
+    Image.init()  # Image.open with a list of formats does not load their readers
     size, channels = config.image_size or 32, config.channels or 3
     images = space((len(paths), channels, size, size))
     for index, path in enumerate(paths):
@@ -101,7 +102,7 @@ def decode(paths: Sequence[Path], config: DataConfig, tell: Tell, cancelled: Cal
 
 def _picture(path: Path, size: int, channels: int) -> Pixels:
     try:
-        with Image.open(path, formats=FORMATS) as opened:
+        with Image.open(path, formats=tuple(FORMATS & Image.OPEN.keys())) as opened:
             if opened.width * opened.height > LARGEST:
                 raise Image.DecompressionBombError
             opened.draft(opened.mode, (2 * size, 2 * size))

@@ -78,8 +78,8 @@ def digest(classes: Sequence[str], splits: Sequence[Arrays | None]) -> str:
     result = hashlib.sha256(json.dumps({"classes": list(classes), "shapes": shapes}, separators=(",", ":")).encode())
     for split in splits:
         if split is not None:
-            result.update(memoryview(np.ascontiguousarray(split.images)))
-            result.update(memoryview(np.ascontiguousarray(split.labels, dtype="<i8")))
+            result.update(np.ascontiguousarray(split.images).data)
+            result.update(np.ascontiguousarray(split.labels, dtype="<i8").data)
     return result.hexdigest()
 
 

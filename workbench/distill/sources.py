@@ -30,7 +30,20 @@ from workbench.distill.raw_data import (
 from workbench.errors import DataError
 from workbench.settings import closest
 
-__all__ = ["DATASETS", "Arrays", "DatasetInfo", "RawData", "Tell", "cache_folder", "catalogue", "data_folders", "load", "preview"]
+__all__ = [
+    "DATASETS",
+    "Arrays",
+    "DatasetInfo",
+    "RawData",
+    "Tell",
+    "cache_folder",
+    "catalogue",
+    "data_folders",
+    "load",
+    "never",
+    "preview",
+    "quiet",
+]
 
 DATASETS = tuple(BUILT_IN)
 """The built-in names."""

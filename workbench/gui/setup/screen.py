@@ -1,0 +1,325 @@
+"""Set up an experiment by point and click: recipe, data, teachers, student, distillation, training, Launch."""
+
+from __future__ import annotations
+
+
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QKeySequence
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFrame,
+    QGroupBox,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workbench import questions
+from workbench.config import ExperimentConfig, TeacherConfig, load_recipe
+from workbench.errors import ConfigError, DataError
+from workbench.gui.forms import Form, label
+from workbench.gui.setup.model_form import ModelForm
+from workbench.gui.setup.parts import DataPart, DistillationPart, ExperimentPart, TrainingPart, TransferPart
+from workbench.gui.setup.teachers import TeachersPanel
+from workbench.paths import recipe_paths
+from workbench.settings import options_of
+
+Ask = Callable[[Hashable, Any, Callable[[Any], None], Callable[[Exception], None] | None], None]
+SETTLE_MILLISECONDS = 200
+
+
+class SetupScreen(QWidget):
+    """Emits ``launched`` with an experiment that the plan has been checked for; asks the engine through ``ask``."""
+
+    launched = Signal(object)
+    past_run_wanted = Signal()
+    said = Signal(str)
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__()
+        self._ask = ask
+        self._description = ""
+        self._config: ExperimentConfig | None = None
+        self._checked: ExperimentConfig | None = None
+        self._engine_there = False
+        self._settle = QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MILLISECONDS)
+        self._settle.timeout.connect(self.refresh)
+        self.experiment, self.data, self.transfer = ExperimentPart(), DataPart(), TransferPart()
+        self.teachers, self.student = TeachersPanel(), ModelForm()
+        self.distillation, self.training = DistillationPart(), TrainingPart()
+        layout = QVBoxLayout(self)
+        layout.addLayout(self._top())
+        layout.addWidget(self._columns(), 1)
+        layout.addWidget(self._bottom())
+        for part in (self.experiment, self.data, self.transfer, self.teachers, self.student, self.distillation, self.training):
+            part.changed.connect(self._changed)
+        self.show_recipe("digits")
+
+    def _top(self) -> QHBoxLayout:
+        self.recipe = QComboBox()
+        self.recipe.setAccessibleName("Recipe")
+        self.recipe.setToolTip("Start from a built-in recipe; everything can be changed below.")
+        for name in recipe_paths():
+            self.recipe.addItem(name)
+        self.recipe.textActivated.connect(self.show_recipe)
+        opened = QPushButton("Open…")
+        opened.setToolTip("Open a recipe from a TOML file.")
+        opened.clicked.connect(self.open_file)
+        saved = QPushButton("Save as…")
+        saved.setToolTip("Save this set-up as a recipe that `workbench run` takes too.")
+        saved.clicked.connect(self.save_file)
+        self.about = label("", "faint", wrap=True)
+        self.about.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        row = QHBoxLayout()
+        row.addWidget(label("Recipe"))
+        row.addWidget(self.recipe)
+        row.addWidget(opened)
+        row.addWidget(saved)
+        row.addSpacing(10)
+        row.addWidget(self.about, 1)
+        return row
+
+    def _columns(self) -> QSplitter:
+        teachers = QGroupBox("2  Teachers")
+        QVBoxLayout(teachers).addWidget(self.teachers)
+        student = QGroupBox("3  Student")
+        QVBoxLayout(student).addWidget(self.student)
+        columns = QSplitter()
+        columns.setChildrenCollapsible(False)
+        columns.setObjectName("setup-columns")
+        for parts in ((self.data, self.transfer, self.experiment), (teachers, student), (self.distillation, self.training)):
+            columns.addWidget(_scrolling(parts))
+        columns.setSizes([400, 400, 460])
+        self.splitter = columns
+        return columns
+
+    def _bottom(self) -> QFrame:
+        bar = QFrame()
+        bar.setFrameShape(QFrame.Shape.NoFrame)
+        self.plan = label("", wrap=True)
+        self.plan.setAccessibleName("Plan")
+        self.launch = QPushButton("Launch")
+        self.launch.setProperty("role", "primary")
+        self.launch.setShortcut(QKeySequence("Ctrl+Return"))
+        self.launch.setAccessibleName("Launch")
+        self.launch.clicked.connect(self._launch)
+        row = QHBoxLayout(bar)
+        row.setContentsMargins(4, 2, 4, 2)
+        row.addWidget(self.plan, 1)
+        row.addWidget(self.launch)
+        return bar
+
+    # What stands on the screen
+
+    def table(self) -> dict[str, Any]:
+        """The set-up as a recipe's tables, unchecked."""
+        return {
+            **self.experiment.form.values(),
+            "description": self._description,
+            "data": self.data.value(),
+            "teachers": self.teachers.value(),
+            "student": self.student.value(),
+            "distillation": self.distillation.value(),
+            "transfer": self.transfer.form.values(),
+            "training": self.training.student.values(),
+            "teacher_training": self.training.teachers.values(),
+        }
+
+    def show_config(self, config: ExperimentConfig) -> None:
+        """Show an experiment."""
+        self._description = config.description
+        self.about.setText(config.description)
+        self.experiment.form.set_values(_values(config))
+        self.data.show_config(config.data)
+        self.teachers.set_teachers(config.teachers)
+        self.student.set_model(config.student)
+        self.distillation.show_config(config.distillation)
+        self.transfer.form.set_values(_values(config.transfer))
+        self.training.student.set_values(_values(config.training))
+        self.training.teachers.set_values(_values(config.teacher_training))
+        self.refresh()
+
+    def show_recipe(self, name: str) -> None:
+        """Show a built-in recipe."""
+        self.recipe.setCurrentText(name)
+        self.open_path(recipe_paths()[name])
+
+    def open_file(self) -> None:
+        """Choose a TOML file and show it."""
+        chosen, _ = QFileDialog.getOpenFileName(self, "Open a recipe", "", "Recipes (*.toml)")
+        if chosen:
+            self.open_path(Path(chosen))
+
+    def open_path(self, path: Path) -> None:
+        """Show the recipe of a file, or say in a sentence what is wrong with it."""
+        try:
+            self.show_config(ExperimentConfig.from_dict({"name": path.stem} | load_recipe(path)))
+        except ConfigError as error:
+            self.said.emit(str(error) if str(path) in str(error) else f"{path}: {error}")
+
+    def save_file(self) -> None:
+        """Choose a file and write the set-up into it."""
+        if self._config is None:
+            self.said.emit("Something in the set-up is wrong; put it right before you save it as a recipe.")
+            return
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save as a recipe", f"{self._config.name}.toml", "Recipes (*.toml)")
+        if chosen:
+            path = Path(chosen).with_suffix(".toml")
+            try:
+                path.write_text(self._config.to_toml(), encoding="utf-8")
+            except OSError as error:
+                self.said.emit(f"{path} cannot be written: {error.strerror}.")
+
+    def add_past_run(self, run: int, words: str) -> None:
+        """Add a finished run of the history to the ensemble."""
+        self.teachers.add(TeacherConfig(run=run), words)
+
+    def set_engine_there(self, there: bool) -> None:
+        """Say that the engine answers (again)."""
+        self._engine_there = there
+        self.refresh()
+
+    # Checking, and asking the engine
+
+    def _changed(self) -> None:
+        self._checked = None
+        self._settle.start()
+        self._show_launch("the plan is being checked")
+
+    def refresh(self) -> None:
+        """Check what stands on the screen, and ask the engine what it makes of it."""
+        self._settle.stop()
+        self._clear_errors()
+        forms = (self.experiment.form, self.data.form, self.transfer.form, self.training.student, self.training.teachers)
+        right = all([form.check() for form in (*forms, self.distillation.form, self.student.form)])
+        right &= all([group.model.form.check() for group in self.teachers.groups])
+        try:
+            self._config = ExperimentConfig.from_dict(self.table())
+        except ConfigError as error:
+            self._config = None
+            self._show_error(error)
+            self._show_launch(str(error))
+            return
+        if not right:
+            self._show_launch("a field above is wrong")
+        elif not self._engine_there:
+            self._show_launch("the engine is starting")
+        else:
+            self._ask_engine(self._config)
+
+    def _ask_engine(self, config: ExperimentConfig) -> None:
+        self._show_launch("the plan is being checked")
+        models = (config.student, *(group.model for group in config.teachers))
+        self._ask("preview", questions.preview(config.data), self.data.show_preview, self._no_data)
+        self._ask("sizes", questions.model_sizes(config.data, models), self._show_sizes, lambda _: None)
+        self._ask("plan", questions.summarise(config), lambda found: self._planned(config, found), lambda error: self._refused(config, error))
+        self._ask("samples", questions.soft_samples(config), self.distillation.show_samples, lambda _: None)
+
+    def _show_sizes(self, sizes: tuple[Any, ...]) -> None:
+        self.student.show_size(sizes[0])
+        for group, size in zip(self.teachers.groups, sizes[1:], strict=False):
+            group.model.show_size(size)
+
+    def _planned(self, config: ExperimentConfig, summary: questions.PlanSummary) -> None:
+        if config == self._config:
+            self.transfer.show_summary(summary)
+            self._checked = config
+            self.plan.setText(summary.words())
+            self._show_launch("")
+
+    def _refused(self, config: ExperimentConfig, error: Exception) -> None:
+        if config != self._config:
+            return
+        if isinstance(error, DataError) and self.data.dataset.currentText() in DATASETS_TO_DOWNLOAD:
+            self._checked = config
+            self.plan.setText(f"Launch first downloads {config.data.dataset}, then says more.")
+            self._show_launch("")
+            return
+        if isinstance(error, ConfigError):
+            self._show_error(error)
+        elif isinstance(error, DataError):
+            self.data.show_error("", str(error))
+        self._show_launch(str(error))
+
+    def _no_data(self, error: Exception) -> None:
+        self.data.sheet.clear()
+        name = self.data.dataset.currentText()
+        if isinstance(error, DataError) and name in DATASETS_TO_DOWNLOAD:
+            self.data.say(f"{name} is not on this machine. Launch downloads it; or name a folder that has it in Settings → Data folders.")
+        else:
+            self.data.show_error("", str(error))
+
+    def _show_launch(self, reason: str) -> None:
+        self.launch.setEnabled(not reason)
+        self.launch.setToolTip(f"Not yet: {reason}" if reason else "Start this experiment (Ctrl+Return).")
+        if reason:
+            self.plan.setText(f"Not ready: {reason}.".replace("..", "."))
+
+    def _launch(self) -> None:
+        if self._checked is not None:
+            self.launched.emit(self._checked)
+
+    def _clear_errors(self) -> None:
+        self.distillation.show_error("", "")
+        for group in self.teachers.groups:
+            group.show_error("", "")
+
+    def _show_error(self, error: ConfigError) -> None:
+        part, _, name = error.path.partition(".")
+        places: dict[str, Callable[[str, str], Any]] = {
+            "data": self.data.show_error,
+            "distillation": self.distillation.show_error,
+            "transfer": lambda name, reason: self._in_form(self.transfer.form, name, reason),
+            "training": lambda name, reason: self._in_form(self.training.student, name, reason),
+            "teacher_training": lambda name, reason: self._in_form(self.training.teachers, name, reason),
+            "student": lambda name, reason: self._in_model(name, reason),
+            "teachers": self._in_teacher,
+        }
+        if part in places:
+            places[part](name, error.reason)
+        else:
+            self.experiment.form.show_error(part, error.reason)
+
+    def _in_form(self, form: Form, name: str, reason: str) -> None:
+        form.show_error(name, reason)
+
+    def _in_model(self, name: str, reason: str) -> None:
+        if not self.student.form.show_error(name, reason):
+            self.student.show_size(reason)
+
+    def _in_teacher(self, name: str, reason: str) -> None:
+        index, _, option = name.partition(".")
+        if index.isdecimal() and int(index) < len(self.teachers.groups):
+            self.teachers.groups[int(index)].show_error(option, reason)
+
+
+DATASETS_TO_DOWNLOAD = ("mnist", "fashion-mnist", "kmnist", "emnist-balanced", "cifar10", "cifar100")
+
+
+def _values(config: Any) -> dict[str, Any]:
+    return {option.name: getattr(config, option.name) for option in options_of(type(config))}
+
+
+def _scrolling(parts: tuple[QWidget, ...]) -> QScrollArea:
+    inside = QWidget()
+    column = QVBoxLayout(inside)
+    column.setContentsMargins(2, 2, 8, 2)
+    for part in parts:
+        column.addWidget(part)
+    column.addStretch(1)
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setWidget(inside)
+    return area

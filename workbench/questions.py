@@ -1,0 +1,205 @@
+"""Small questions the screens ask of the engine thread: each returns a function that the thread calls, and plain values.
+
+Nothing here imports torch; what comes back is numpy arrays, texts and numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.config import DataConfig, ExperimentConfig, ModelConfig
+from workbench.errors import WorkbenchError
+from workbench.plan import plan
+
+if TYPE_CHECKING:
+    from workbench.engine import Engine
+    from workbench.history.writing import History
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSummary:
+    """What a launch would do. ``seconds`` is None while it cannot be measured."""
+
+    teachers: int
+    reused: int
+    baseline: bool
+    baseline_reused: bool
+    student_parameters: int
+    student_multiply_adds: int
+    ensemble_parameters: int
+    training_cases: int
+    transfer_cases: int
+    cases_by_class: tuple[tuple[str, int], ...]
+    seconds: float | None
+    device: str
+
+    def words(self) -> str:
+        """The plan in a sentence or two."""
+        teachers = _many(self.teachers, "teacher") + (f", {self.reused} reused" if self.reused else "")
+        share = self.ensemble_parameters / self.student_parameters if self.student_parameters else 0.0
+        size = f"student has 1/{share:,.0f} of the ensemble's parameters" if share >= 1.5 else f"student has {self.student_parameters:,} parameters"
+        baseline = "" if not self.baseline else "; baseline reused" if self.baseline_reused else "; with its baseline"
+        cases = f"{self.transfer_cases:,} of {self.training_cases:,} training cases"
+        time = f"; about {duration(self.seconds)} on this {self.device}" if self.seconds is not None else ""
+        return f"{teachers}; {size}, learns from {cases}{baseline}{time}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DataPreview:
+    """Some images of a data set, uint8 (n, C, H, W), with their classes, and what it is in numbers."""
+
+    title: str
+    images: np.ndarray
+    labels: tuple[str, ...]
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    training: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SoftSamples:
+    """Validation images, uint8 (n, C, H, W), and every teacher's logits for them, float32 (n, teachers, classes)."""
+
+    images: np.ndarray
+    labels: tuple[int, ...]
+    logits: np.ndarray
+    classes: tuple[str, ...]
+    teachers: int
+
+
+def summarise(config: ExperimentConfig) -> Callable[[Engine, History], PlanSummary]:
+    """What launching ``config`` would do; errors are those that Launch would meet, a download apart."""
+
+    def answer(engine: Engine, history: History) -> PlanSummary:
+        data = engine.check(config, download=False)
+        planned = plan(config, history.config_of)
+        reused = [item.past_run or (item.reusable and _is_there(engine, history, item.config, data)) for item in planned]
+        sizes = [engine.size(item.config.model, data) for item in planned]
+        teachers = [index for index, item in enumerate(planned) if item.role == "teacher"]
+        student = len(planned) - 1
+        cases, counts = engine.transfer(config, data)
+        seconds: list[float | None] = [engine.seconds(item.config) for item, there in zip(planned, reused, strict=True) if not there]
+        return PlanSummary(
+            teachers=len(teachers),
+            reused=sum(bool(reused[index]) for index in teachers),
+            baseline=config.distillation.baseline,
+            baseline_reused=config.distillation.baseline and bool(reused[student - 1]),
+            student_parameters=sizes[student].parameters,
+            student_multiply_adds=sizes[student].multiply_adds,
+            ensemble_parameters=sum(sizes[index].parameters for index in teachers),
+            training_cases=len(data.train),
+            transfer_cases=cases,
+            cases_by_class=tuple(zip(data.classes, counts, strict=True)),
+            seconds=None if any(part is None for part in seconds) else sum(part or 0.0 for part in seconds),
+            device="CPU" if engine.device.type == "cpu" else "GPU",
+        )
+
+    return answer
+
+
+def preview(config: DataConfig, count: int = 24) -> Callable[[Engine, History], DataPreview]:
+    """Some training images of a data set that is on this machine."""
+
+    def answer(engine: Engine, _: History) -> DataPreview:
+        data = engine.data(config, download=False)
+        labels = data.train.labels.cpu().numpy()
+        chosen = _spread(labels, len(data.classes), count)
+        return DataPreview(
+            title=data.name,
+            images=data.train.images[chosen].cpu().numpy(),
+            labels=tuple(data.classes[labels[case]] for case in chosen),
+            classes=data.classes,
+            shape=data.shape,
+            training=len(data.train),
+            validation=len(data.validation),
+            test=len(data.test),
+        )
+
+    return answer
+
+
+def soft_samples(config: ExperimentConfig, count: int = 24) -> Callable[[Engine, History], SoftSamples | None]:
+    """Logits of those teachers of ``config`` that are trained already, for some validation images; None where there are none."""
+
+    def answer(engine: Engine, history: History) -> SoftSamples | None:
+        data = engine.data(config.data, download=False)
+        found = []
+        for item in plan(config, history.config_of):
+            if item.role == "teacher" and (run := item.past_run or history.find_reusable(engine.fingerprint(item.config, data))):
+                found.append(history.weights_of(run))
+        if not found:
+            return None
+        labels = data.validation.labels.cpu().numpy()
+        chosen = _spread(labels, len(data.classes), count)
+        images = data.validation.images[chosen]
+        logits = engine.ensemble(found, config.distillation.mean, data).member_logits(data.view(images))
+        return SoftSamples(
+            images=images.cpu().numpy(),
+            labels=tuple(int(labels[case]) for case in chosen),
+            logits=logits.transpose(0, 1).cpu().numpy(),
+            classes=data.classes,
+            teachers=len(found),
+        )
+
+    return answer
+
+
+def model_sizes(data: DataConfig, models: tuple[ModelConfig, ...]) -> Callable[[Engine, History], tuple[Any, ...]]:
+    """(parameters, multiply-adds) of each model on this data, or the sentence that says why it does not fit."""
+
+    def answer(engine: Engine, _: History) -> tuple[Any, ...]:
+        resident = engine.data(data, download=False)
+        found: list[Any] = []
+        for model in models:
+            try:
+                size = engine.size(model, resident)
+                found.append((size.parameters, size.multiply_adds))
+            except WorkbenchError as error:
+                found.append(getattr(error, "reason", str(error)))
+        return tuple(found)
+
+    return answer
+
+
+def softmax_at(logits: np.ndarray, temperature: float, mean: str) -> np.ndarray:
+    """The soft targets of one image at T, (classes,), from its teachers' logits (teachers, classes)."""
+    scaled = logits / temperature if mean == "arithmetic" else logits.mean(axis=0, keepdims=True) / temperature
+    raised = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    probabilities: np.ndarray = (raised / raised.sum(axis=1, keepdims=True)).mean(axis=0)
+    return probabilities
+
+
+def duration(seconds: float) -> str:
+    """A stretch of time as a person says it."""
+    if seconds < 1:
+        return "1 s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _is_there(engine: Engine, history: History, config: Any, data: Any) -> bool:
+    return history.find_reusable(engine.fingerprint(config, data)) is not None
+
+
+def _spread(labels: np.ndarray, classes: int, count: int) -> list[int]:
+    """``count`` cases that go round the classes."""
+    by_class = [np.flatnonzero(labels == number) for number in range(classes)]
+    chosen: list[int] = []
+    for turn in range(count):
+        for cases in by_class:
+            if turn < len(cases) and len(chosen) < count:
+                chosen.append(int(cases[turn]))
+    return chosen
