@@ -31,13 +31,17 @@ history_option = click.option(
     "--history", type=click.Path(path_type=Path), default=DEFAULT_HISTORY, show_default=True, help="The history file."
 )
 data_option = click.option(
-    "--data", "folders", type=click.Path(path_type=Path), multiple=True, help="A folder to look for data sets in; may be repeated."
+    "--data",
+    "folders",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A folder to look for data sets in; may be repeated.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output and nothing else.")
 
 
 class _Sentences(click.Group):
-    """Shows a :class:`WorkbenchError` as one sentence on standard error, with exit status 2."""
+    """Shows a :class:`WorkbenchError` as one sentence on standard error, with exit status 2; 130 where interrupted."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -45,18 +49,43 @@ class _Sentences(click.Group):
         except WorkbenchError as error:
             click.echo(f"workbench: {error}", err=True)
             ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("workbench: interrupted", err=True)
+            ctx.exit(130)
 
 
-@click.group(cls=_Sentences)
+@click.group(cls=_Sentences, invoke_without_command=True)
 @click.version_option(__version__)
-def cli() -> None:
-    """Distil large networks into small ones; without a subcommand the window opens."""
+@history_option
+@data_option
+@click.option("--device", default="", help="auto, cpu, cuda or mps, for the window; else as its Settings say.")
+@click.option(
+    "--theme",
+    type=click.Choice(["", "system", "light", "dark"]),
+    default="",
+    help="The window's theme; else as its Settings say.",
+)
+@click.pass_context
+def cli(ctx: click.Context, history: Path, folders: tuple[Path, ...], device: str, theme: str) -> None:
+    """Distil large networks into small ones. Without a subcommand the window opens."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if ctx.invoked_subcommand is not None:
+        ctx.default_map = {name: {"history": history, "folders": folders} for name in cli.commands}
+        return
+    try:
+        from workbench.gui.app import main as open_window
+    except ImportError as error:
+        raise WorkbenchError(
+            f"the window cannot open ({error}); install what is missing, or use `workbench run`, which needs none of it"
+        ) from None
+    ctx.exit(open_window(history, folders, device, theme))
 
 
 @cli.command()
 @click.argument("recipe")
-@click.option("--set", "changes", metavar="KEY=VALUE", multiple=True, help="Change a setting, such as distillation.temperature=4.")
+@click.option(
+    "--set", "changes", metavar="KEY=VALUE", multiple=True, help="Change a setting, such as distillation.temperature=4."
+)
 @history_option
 @data_option
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
@@ -84,12 +113,10 @@ def run(
     ctx.exit(_run(config, history, folders, device, threads, as_json))
 
 
-def _run(
-    config: ExperimentConfig, path: Path, folders: Sequence[Path], device: str, threads: int, as_json: bool
-) -> int:
+def _run(config: ExperimentConfig, path: Path, folders: Sequence[Path], device: str, threads: int, as_json: bool) -> int:
     from workbench.driver import Control, run_experiment
     from workbench.engine import Engine, EngineSettings
-    from workbench.events import Event, ExperimentFinished, RunFinished
+    from workbench.events import Event, RunFinished
     from workbench.history.writing import History
     from workbench.plan import check_past_runs
 
@@ -135,7 +162,9 @@ def experiment_of(recipe: str, changes: Sequence[str] = ()) -> ExperimentConfig:
     if not path.is_file():
         if recipe.endswith(".toml") or "/" in recipe:
             raise ConfigError("", f"there is no recipe file {recipe}")
-        raise ConfigError("", f"there is no recipe {recipe!r}; built in are {', '.join(known)}{closest(recipe, known)}, or name a TOML file")
+        raise ConfigError(
+            "", f"there is no recipe {recipe!r}; built in are {', '.join(known)}{closest(recipe, known)}, or name a TOML file"
+        )
     tables = {"name": path.stem} | load_recipe(path)
     try:
         return ExperimentConfig.from_dict(with_values(tables, [_change(text) for text in changes]))
@@ -151,7 +180,7 @@ def _change(text: str) -> tuple[str, Any]:
         raise ConfigError("", f"--set {text!r} is not KEY=VALUE, such as distillation.temperature=4")
     try:
         return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         return key.strip(), value.strip()
 
 
@@ -161,7 +190,9 @@ def recipes(as_json: bool) -> None:
     """The built-in recipes."""
     found = [(name, ExperimentConfig.from_dict(load_recipe(path))) for name, path in recipe_paths().items()]
     if as_json:
-        click.echo(json.dumps([{"name": name, "description": config.description, "config": config.to_dict()} for name, config in found]))
+        click.echo(
+            json.dumps([{"name": name, "description": config.description, "config": config.to_dict()} for name, config in found])
+        )
         return
     for name, config in found:
         click.echo(f"{name:16} {config.description}")
@@ -183,7 +214,9 @@ def datasets(folders: tuple[Path, ...], as_json: bool) -> None:
     for info in found:
         shape = "×".join(map(str, info.shape))
         where = info.where or f"not here; {info.download_mb} MB to download"
-        click.echo(f"{info.name:16} {info.train_cases:>7,} + {info.test_cases:>6,} cases  {info.classes:>4} classes  {shape:8}  {where}")
+        click.echo(
+            f"{info.name:16} {info.train_cases:>7,} + {info.test_cases:>6,} cases  {info.classes:>4} classes  {shape:8}  {where}"
+        )
 
 
 @cli.command()
@@ -280,10 +313,7 @@ def run_object(database: Any, run: int, experiment: int, row: reading.RunRow | N
         "test_size": _whole(size),
     }
     if row.role == "student":
-        shown |= {key: figures.get(key) for key in ("teacher_agreement", "teacher_kl", "ensemble_test_accuracy")}
-        shown["ensemble_test_errors"] = _whole(figures.get("ensemble_test_errors"))
-    if row.message:
-        shown["message"] = row.message
+        shown |= {key: figures.get(key) for key in ("teacher_agreement", "teacher_kl")}
     return shown
 
 
@@ -293,7 +323,10 @@ def _whole(value: float | None) -> int | None:
 
 def table(rows: Sequence[reading.RunRow]) -> str:
     """Runs as aligned text."""
-    lines = [f"{'run':>5} {'experiment':18} {'name':11} {'status':11} {'model':16} {'T':>5} {'w':>5} {'val %':>7} {'test %':>7} {'errors':>7} {'seconds':>8}"]
+    lines = [
+        f"{'run':>5} {'experiment':18} {'name':11} {'status':11} {'model':16} {'T':>5} {'w':>5}"
+        f" {'val %':>7} {'test %':>7} {'errors':>7} {'seconds':>8}"
+    ]
     for row in rows:
         figures = row.figures
         lines.append(

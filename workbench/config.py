@@ -6,6 +6,7 @@ its weights. Each part raises :class:`ConfigError` with the dotted path of what 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -54,16 +55,18 @@ class DataConfig(_Checked):
         low=0, high=2**31 - 1, advanced=True,
     )  # fmt: skip
     image_size: int = setting(
-        0, label="Image size", help="Side to which an image folder's pictures are scaled; 0 keeps IDX sizes and means 32 for folders.",
+        0, label="Image size",
+        help="Side to which an image folder's pictures are scaled; 0 keeps IDX sizes and means 32 for folders.",
         unit="px", low=0, high=512, advanced=True,
     )  # fmt: skip
-    channels: int = setting(
-        0, label="Channels", help="1 for grey, 3 for colour, 0 for as stored.", low=0, high=3, advanced=True
-    )
+    channels: int = setting(0, label="Channels", help="1 for grey, 3 for colour, 0 for as stored.", low=0, high=3, advanced=True)
     transpose: bool = setting(False, label="Transpose", help="Swap rows and columns: EMNIST files are stored so.", advanced=True)
     invert: bool = setting(False, label="Invert", help="Dark on light becomes light on dark.", advanced=True)
     standardise: bool = setting(
-        True, label="Standardise", help="Subtract the mean and divide by the deviation measured on the training cases.", advanced=True
+        True,
+        label="Standardise",
+        help="Subtract the mean and divide by the deviation measured on the training cases.",
+        advanced=True,
     )
 
     def __post_init__(self) -> None:
@@ -126,7 +129,12 @@ class TeacherConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     count: int = setting(1, label="Count", help="How many members of this kind, each with a seed of its own.", low=1, high=100)
     run: int = setting(
-        0, label="Past run", help="Number of a finished run of the history to use as it is; 0 trains.", low=0, high=2**62, advanced=True
+        0,
+        label="Past run",
+        help="Number of a finished run of the history to use as it is; 0 trains.",
+        low=0,
+        high=2**62,
+        advanced=True,
     )
 
     def __post_init__(self) -> None:
@@ -141,11 +149,16 @@ class DistillationConfig(_Checked):
     """What the student learns from (sections 1 and 2)."""
 
     temperature: float = setting(
-        4.0, label="Temperature", help="T in both softmaxes while training, 1 afterwards. Higher shows more of what the teachers think of the wrong classes.",
+        4.0, label="Temperature",
+        help="T in both softmaxes while training, 1 afterwards. Higher shows more of what the teachers think of wrong classes.",
         above=0.0, high=1000.0, log=True,
     )  # fmt: skip
     hard_weight: float = setting(
-        0.1, label="Hard weight", help="Weight w of the true labels: (1 − w)·T²·KL(soft) + w·cross-entropy(labels).", low=0.0, high=1.0
+        0.1,
+        label="Hard weight",
+        help="Weight w of the true labels: (1 − w)·T²·KL(soft) + w·cross-entropy(labels).",
+        low=0.0,
+        high=1.0,
     )
     mean: str = setting(
         "arithmetic", label="Ensemble mean", help="How the members' predictive distributions are combined.",
@@ -167,30 +180,58 @@ class TrainingConfig(_Checked):
         1e-3, label="Learning rate", help="At the top of the schedule.", above=0.0, high=100.0, log=True
     )
     schedule: str = setting(
-        "cosine", label="Schedule", help="How the learning rate falls over the run.", choices=("constant", "cosine", "linear", "step")
+        "cosine",
+        label="Schedule",
+        help="How the learning rate falls over the run.",
+        choices=("constant", "cosine", "linear", "step"),
     )
     warmup: float = setting(
-        0.0, label="Warm-up", help="Epochs over which the learning rate rises from zero.", unit="epochs", low=0.0, high=10_000, advanced=True
+        0.0,
+        label="Warm-up",
+        help="Epochs over which the learning rate rises from zero.",
+        unit="epochs",
+        low=0.0,
+        high=10_000,
+        advanced=True,
     )
     step_epochs: int = setting(
-        10, label="Step every", help="With the step schedule: epochs between two falls.", unit="epochs", low=1, high=100_000, advanced=True
+        10,
+        label="Step every",
+        help="With the step schedule: epochs between two falls.",
+        unit="epochs",
+        low=1,
+        high=100_000,
+        advanced=True,
     )
     step_factor: float = setting(
-        0.1, label="Step factor", help="With the step schedule: what the rate is multiplied by.", above=0.0, high=1.0, advanced=True
+        0.1,
+        label="Step factor",
+        help="With the step schedule: what the rate is multiplied by.",
+        above=0.0,
+        high=1.0,
+        advanced=True,
     )
     momentum: float = setting(0.9, label="Momentum", help="Of SGD; AdamW does not use it.", low=0.0, high=0.9999, advanced=True)
-    weight_decay: float = setting(0.0, label="Weight decay", help="Strength of the pull of weights to zero.", low=0.0, high=10.0, advanced=True)
+    weight_decay: float = setting(
+        0.0, label="Weight decay", help="Strength of the pull of weights to zero.", low=0.0, high=10.0, advanced=True
+    )
     label_smoothing: float = setting(
         0.0, label="Label smoothing", help="Share of each hard target spread over all classes.", low=0.0, high=0.9, advanced=True
     )
-    jitter: int = setting(0, label="Jitter", help="Largest shift of an image in x and y, drawn anew each epoch.", unit="px", low=0, high=64)
+    jitter: int = setting(
+        0, label="Jitter", help="Largest shift of an image in x and y, drawn anew each epoch.", unit="px", low=0, high=64
+    )
     flip: bool = setting(False, label="Flip", help="Mirror half of the images left to right, drawn anew each epoch.")
     patience: int = setting(
-        0, label="Patience", help="Stop after so many epochs without a better validation loss; 0 never stops early.", unit="epochs", low=0,
-        high=100_000, advanced=True,
+        0, label="Patience", help="Stop after so many epochs that were no better on validation; 0 never stops early.",
+        unit="epochs", low=0, high=100_000, advanced=True,
     )  # fmt: skip
     keep: str = setting(
-        "best", label="Keep weights", help="Of the epoch best on validation, or of the last.", choices=("best", "last"), advanced=True
+        "best",
+        label="Keep weights",
+        help="Of the epoch best on validation, or of the last.",
+        choices=("best", "last"),
+        advanced=True,
     )
     precision: str = setting(
         "float32", label="Precision", help="bfloat16 where the device has it.", choices=("float32", "bf16"), advanced=True
@@ -231,7 +272,8 @@ class ExperimentConfig:
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Self:
         """The config written as nested tables; anything unknown or wrong is a :class:`ConfigError` with its path."""
-        return _made(cls, given, "")
+        made: Self = _made(cls, given, "")
+        return made
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, defaults left out."""
@@ -246,9 +288,9 @@ class ExperimentConfig:
 class RunConfig:
     """One model trained once. ``distillation`` is None for whoever learns from hard targets alone."""
 
-    data: DataConfig
-    model: ModelConfig
-    training: TrainingConfig
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
     distillation: DistillationConfig | None = None
     seed: int = setting(0, label="Seed", help="Initial weights, order, jitter and the fraction's cases.", low=0, high=2**31 - 1)
@@ -256,7 +298,8 @@ class RunConfig:
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Self:
         """The run as :meth:`to_dict` wrote it."""
-        return _made(cls, given, "")
+        made: Self = _made(cls, given, "")
+        return made
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, defaults left out."""
@@ -277,17 +320,17 @@ def load_recipe(path: Path) -> dict[str, Any]:
     """The tables of a recipe file; a :class:`ConfigError` names the file and the line of a syntax error."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError("", f"{path} is not valid TOML: {error}") from None
     except UnicodeDecodeError:
         raise ConfigError("", f"{path} is not a recipe: a recipe is a UTF-8 text in TOML") from None
+    except ValueError as error:  # a syntax error, or a number of more digits than Python reads
+        raise ConfigError("", f"{path} is not valid TOML: {error}") from None
     except OSError as error:
         raise ConfigError("", f"{path} cannot be read: {error.strerror}") from None
 
 
 def with_values(tables: Mapping[str, Any], changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """``tables`` with each dotted path set; a new ``model`` drops the options of the old one."""
-    result = json.loads(json.dumps(tables))
+    result = copy.deepcopy(dict(tables))
     for path, value in changes:
         _set(result, path, value)
     return result
@@ -295,7 +338,7 @@ def with_values(tables: Mapping[str, Any], changes: Sequence[tuple[str, Any]]) -
 
 def _set(tables: dict[str, Any], path: str, value: Any) -> None:
     *parents, last = path.split(".")
-    if not all(parents + [last]):
+    if not all((*parents, last)):
         raise ConfigError(path, "is not a dotted path such as distillation.temperature")
     here: Any = tables
     for depth, part in enumerate(parents):
@@ -351,7 +394,8 @@ def _made(cls: type, given: Any, path: str) -> Any:
 
 def _model(given: Mapping[str, Any], path: str) -> ModelConfig:
     options = {key: value for key, value in given.items() if key != "model"}
-    return _at(path, ModelConfig, model=given.get("model", "mlp"), options=options)
+    made: ModelConfig = _at(path, ModelConfig, model=given.get("model", "mlp"), options=options)
+    return made
 
 
 def _at(path: str, cls: type, **values: Any) -> Any:
@@ -401,12 +445,19 @@ def flat(config: RunConfig) -> dict[str, Any]:
         if isinstance(part, ModelConfig):
             result[path] = part.model
             for key, value in part.options.items():
-                result[f"{path}.{key}"] = value
+                result[f"{path}.{key}"] = _written(value)
         elif dataclasses.is_dataclass(part):
             for item in dataclasses.fields(part):
                 visit(getattr(part, item.name), f"{path}.{item.name}".lstrip("."))
         elif part is not None:
-            result[path] = ", ".join(map(str, part)) if isinstance(part, tuple) else part
+            result[path] = _written(part)
 
     visit(config, "")
     return result
+
+
+def _written(value: Any) -> Any:
+    """A setting's value as one cell of a table."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else value

@@ -112,7 +112,7 @@ def run_experiment(engine: Engine, history: History, experiment: int, control: C
     config = history.experiment_config(experiment)
     under_way = _Experiment(experiment, engine, history, control, emit)
     status, message = "failed", ""
-    engine.busy = True
+    engine.begin()
     try:
         status, message = _do(under_way)
     except WorkbenchError as error:
@@ -301,7 +301,7 @@ def _wait(control: Control, run: int, trainer: Trainer, emit: Emit) -> None:
 def _ensemble_figures(engine: Engine, ensemble: Ensemble, config: RunConfig) -> dict[str, float]:
     """What the ensemble itself reaches, for the student's reference lines and its report."""
     data = engine.data(config.data)
-    found = {}
+    found: dict[str, float] = {}
     for split, cases in (("validation", data.validation), ("test", data.test)):
         short = "val" if split == "validation" else split
         numbers = figures(engine.ensemble_logits(ensemble, config.data, split), cases.labels, short)

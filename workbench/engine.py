@@ -54,7 +54,7 @@ class Engine:
     """Data sets on the device and teachers' logits, kept between runs."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        self.settings = settings
+        self.settings = self._wanted = settings
         self.device = choose_device(settings.device)
         self._data: dict[DataConfig, ResidentData] = {}
         self._logits = LogitCache()
@@ -63,6 +63,28 @@ class Engine:
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
+
+    def warm_up(self) -> None:
+        """Let torch import now what counting a model and making an optimiser would have it import later, for seconds."""
+        model_size(ModelConfig(), (1, 8, 8), 10)
+
+    def configure(self, **settings: Any) -> str:
+        """Take other settings, once no experiment is under way; the device they mean."""
+        wanted = EngineSettings(**settings, window=self.settings.window)
+        device = choose_device(wanted.device)
+        self._wanted = wanted
+        if not self.busy:
+            self.begin()
+            self.busy = False
+        return device.type
+
+    def begin(self) -> None:
+        """An experiment begins: the settings hold until it is over."""
+        self.busy = True
+        if self._wanted != self.settings:
+            self.settings = self._wanted
+            self.device = choose_device(self.settings.device)
+            self._data, self._logits, self._rates = {}, LogitCache(), {}
 
     def data(
         self,
@@ -96,7 +118,7 @@ class Engine:
         try:
             return model_size(model, data.shape, len(data.classes))
         except WorkbenchError as error:
-            raise type(error)(path, getattr(error, "reason", str(error))) from None  # type: ignore[call-arg]
+            raise type(error)(path, getattr(error, "reason", str(error))) from None
 
     def transfer(self, config: ExperimentConfig, data: ResidentData) -> tuple[int, tuple[int, ...]]:
         """How many cases the student would see, in all and of each class."""
@@ -133,7 +155,9 @@ class Engine:
                     f"{data.name} has {list(data.shape)} and {len(data.classes)}: pick a teacher of the same data"
                 )
             if not np.allclose(about["mean"], data.mean.flatten().tolist(), atol=0.5):
-                raise CheckpointError(f"run {stored.run} was trained on other pixels than {data.name} gives now: pick another teacher")
+                raise CheckpointError(
+                    f"run {stored.run} was trained on other pixels than {data.name} gives now: pick another teacher"
+                )
             model = build(ModelConfig(**about["model"]), data.shape, len(data.classes), self.device)
             model.load_state_dict(tensors)
             members.append(model.eval().requires_grad_(False))
@@ -153,9 +177,7 @@ class Engine:
                 done += more
                 tell(f"computing the soft targets of {len(ensemble.members)} teachers", done, total, "cases")
 
-            logits = self._logits.members(
-                ensemble, where, lambda member: logits_on(member, data, data.train.images, cases, tick)
-            )
+            logits = self._logits.members(ensemble, where, lambda member: logits_on(member, data, data.train.images, cases, tick))
             targets = soft_targets(logits, config.distillation.temperature, ensemble.mean)
         return Job(run=run, config=config, data=data, cases=cases, ensemble=ensemble, soft_targets=targets)
 
@@ -164,7 +186,9 @@ class Engine:
         data = self.data(config)
         images = (data.validation if split == "validation" else data.test).images
         where = (data.digest, config, split)
-        return combined_logits(self._logits.members(ensemble, where, lambda member: logits_on(member, data, images)), ensemble.mean)
+        return combined_logits(
+            self._logits.members(ensemble, where, lambda member: logits_on(member, data, images)), ensemble.mean
+        )
 
     def use_threads(self, size: ModelSize, batch_size: int) -> int:
         """Set torch's threads for a run: as settings say, else by the size of one step, so that equal runs get equal threads."""

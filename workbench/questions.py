@@ -41,7 +41,11 @@ class PlanSummary:
         """The plan in a sentence or two."""
         teachers = _many(self.teachers, "teacher") + (f", {self.reused} reused" if self.reused else "")
         share = self.ensemble_parameters / self.student_parameters if self.student_parameters else 0.0
-        size = f"student has 1/{share:,.0f} of the ensemble's parameters" if share >= 1.5 else f"student has {self.student_parameters:,} parameters"
+        size = (
+            f"student has 1/{share:,.0f} of the ensemble's parameters"
+            if share >= 1.5
+            else f"student has {self.student_parameters:,} parameters"
+        )
         baseline = "" if not self.baseline else "; baseline reused" if self.baseline_reused else "; with its baseline"
         cases = f"{self.transfer_cases:,} of {self.training_cases:,} training cases"
         time = f"; about {duration(self.seconds)} on this {self.device}" if self.seconds is not None else ""
@@ -84,7 +88,9 @@ def summarise(config: ExperimentConfig) -> Callable[[Engine, History], PlanSumma
         teachers = [index for index, item in enumerate(planned) if item.role == "teacher"]
         student = len(planned) - 1
         cases, counts = engine.transfer(config, data)
-        seconds: list[float | None] = [engine.seconds(item.config) for item, there in zip(planned, reused, strict=True) if not there]
+        seconds: list[float | None] = [
+            engine.seconds(item.config) for item, there in zip(planned, reused, strict=True) if not there
+        ]
         return PlanSummary(
             teachers=len(teachers),
             reused=sum(bool(reused[index]) for index in teachers),

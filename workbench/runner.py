@@ -82,26 +82,26 @@ class LocalThread:
 
     def pause(self) -> None:
         """Let the running experiment wait before its next step."""
-        if self._control:
-            self._control.pause()
+        if control := self._control:
+            control.pause()
 
     def resume(self) -> None:
         """Let it go on."""
-        if self._control:
-            self._control.resume()
+        if control := self._control:
+            control.resume()
 
     def stop(self) -> None:
         """End the running experiment with a checkpoint."""
-        if self._control:
-            self._control.stop()
-            self._control.resume()
+        if control := self._control:
+            control.stop()
+            control.resume()
 
     def close(self) -> None:
         """Ask everything to end with a checkpoint; :meth:`join` waits for it."""
         self._closing = True
-        if self._control:
-            self._control.interrupt()
-            self._control.resume()
+        if control := self._control:
+            control.interrupt()
+            control.resume()
         self._woken.set()
 
     @property
@@ -116,14 +116,14 @@ class LocalThread:
 
     def _run(self) -> None:
         try:
+            import torch
+
             from workbench.engine import Engine, EngineSettings
             from workbench.history.writing import History
 
-            import torch
-
-            torch.set_num_interop_threads(1)
             settings: EngineSettings = EngineSettings(**self._settings, window=True)
             engine = Engine(settings)
+            engine.warm_up()
             with History(self._history_path) as history:
                 self._post(EngineReady(engine.device.type, torch.__version__))
                 self._serve(engine, history)

@@ -17,7 +17,8 @@ class Setting:
     """How one setting is shown and what it may be.
 
     ``low`` and ``high`` are inclusive unless ``above`` (exclusive lower bound) is given. ``choices`` lists the only
-    allowed texts; ``step`` allows only ``low``, ``low + step`` and so on. ``log`` asks the form for a logarithmic slider. ``advanced`` folds it away in the form.
+    allowed texts; ``step`` allows only ``low``, ``low + step`` and so on. ``log`` asks the form for a
+    logarithmic slider. ``advanced`` folds it away in the form.
     """
 
     label: str
@@ -65,7 +66,8 @@ def checked(option: Option, value: Any, path: str) -> Any:
         near = closest(str(value), about.choices)
         raise ConfigError(path, f"{value!r} is not one of {', '.join(about.choices)}{near}")
     if isinstance(value, (int, float)) and not isinstance(value, bool) and not _inside(about, value):
-        raise ConfigError(path, f"must be {range_words(about)}, not {value:g}")
+        shown = f"{value:g}" if isinstance(value, float) else _short(value)
+        raise ConfigError(path, f"must be {range_words(about)}, not {shown}")
     if about.step and (value - (about.low or 0)) % about.step:
         first = int(about.low or 0)
         raise ConfigError(path, f"must be {first}, {first + about.step}, {first + 2 * about.step} and so on, not {value}")
@@ -87,7 +89,7 @@ def range_words(about: Setting) -> str:
 
 def _inside(about: Setting, value: float) -> bool:
     return (
-        math.isfinite(value)
+        (isinstance(value, int) or math.isfinite(value))
         and (about.low is None or value >= about.low)
         and (about.above is None or value > about.above)
         and (about.high is None or value <= about.high)
@@ -116,6 +118,10 @@ def _typed(option: Option, value: Any, path: str) -> Any:
         except OverflowError:
             raise ConfigError(path, "is too large a number") from None
     return value
+
+
+def _short(value: int) -> str:
+    return str(value) if abs(value) < 10**15 else "so large a number"
 
 
 def _is_class(item: object) -> bool:

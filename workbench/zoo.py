@@ -82,9 +82,7 @@ def mlp(
     classes: int,
     *,
     layers: Annotated[int, Setting(label="Hidden layers", help="Number of hidden layers.", low=0, high=16)] = 2,
-    units: Annotated[
-        int, Setting(label="Units", help="ReLU units in each hidden layer.", unit="units", low=1, high=16384)
-    ] = 100,
+    units: Annotated[int, Setting(label="Units", help="ReLU units in each hidden layer.", unit="units", low=1, high=16384)] = 100,
     dropout: Annotated[
         float, Setting(label="Dropout", help="Share of hidden units dropped in training.", low=0, high=0.95)
     ] = 0.0,
@@ -95,7 +93,7 @@ def mlp(
         float,
         Setting(
             label="Weight-norm limit",
-            help="Largest norm of a unit's incoming weights, projected after every step (the paper's weight constraint); 0 sets no limit.",
+            help="Largest norm of a unit's incoming weights, projected after every step (the paper's constraint); 0: none.",
             low=0,
             high=1000,
         ),
@@ -133,9 +131,7 @@ def cnn(
     dropout: Annotated[
         float, Setting(label="Dropout", help="Share of fully connected units dropped in training.", low=0, high=0.95)
     ] = 0.0,
-    batch_norm: Annotated[
-        bool, Setting(label="Batch norm", help="Normalise each convolution's output over the batch.")
-    ] = True,
+    batch_norm: Annotated[bool, Setting(label="Batch norm", help="Normalise each convolution's output over the batch.")] = True,
 ) -> "nn.Module":
     """Two blocks of 3×3 convolution, ReLU and 2×2 pooling, then one fully connected layer."""
     from torch import nn
@@ -164,7 +160,10 @@ def resnet(
     classes: int,
     *,
     depth: Annotated[
-        int, Setting(label="Depth", help="Weighted layers: 6 n + 2 for n residual blocks a stage.", unit="layers", low=8, high=1202, step=6)
+        int,
+        Setting(
+            label="Depth", help="Weighted layers: 6 n + 2 for n residual blocks a stage.", unit="layers", low=8, high=1202, step=6
+        ),
     ] = 20,
     width: Annotated[int, Setting(label="Width", help="Channels of the first stage, doubled twice.", low=1, high=1024)] = 16,
 ) -> "nn.Module":

@@ -178,7 +178,7 @@ def _measured(images: Tensor) -> tuple[list[float], list[float]]:
     count = images[:, 0].numel()
     total = torch.zeros(images.shape[1], dtype=torch.int64, device=images.device)
     squares = torch.zeros_like(total)
-    for chunk in images.split(2048):
+    for chunk in torch.split(images, 2048):
         values = chunk.to(torch.int32)
         total += values.sum(dim=(0, 2, 3))
         squares += (values * values).sum(dim=(0, 2, 3))

@@ -7,9 +7,11 @@ import json
 import statistics
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from workbench import zoo
@@ -34,6 +36,22 @@ def build(config: ModelConfig, shape: Shape, classes: int, device: torch.device 
         raise ConfigError("model", _unsuitable(config, shape, error)) from None
 
 
+class _WeightsOnMeta(TorchFunctionMode):
+    """Makes weights without storage; what a network works out while it is built (RegNet its widths) is still computed."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is torch.empty and kwargs.get("device") is None:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
+
+
+def build_on_meta(config: ModelConfig, shape: Shape, classes: int) -> nn.Module:
+    """A model on the meta device, where nothing is stored or computed; errors as of :func:`build`."""
+    with _WeightsOnMeta():
+        return build(config, shape, classes, "meta")
+
+
 def model_size(config: ModelConfig, shape: Shape, classes: int) -> ModelSize:
     """Counted on the meta device, where nothing is computed; a :class:`ConfigError` where the shape does not suit."""
     return _model_size(config.model, json.dumps(config.options, sort_keys=True), shape, classes)
@@ -42,12 +60,10 @@ def model_size(config: ModelConfig, shape: Shape, classes: int) -> ModelSize:
 @functools.lru_cache(maxsize=512)
 def _model_size(name: str, options: str, shape: Shape, classes: int) -> ModelSize:
     config = ModelConfig(model=name, options=json.loads(options))
-    with torch.device("meta"):
-        net = build(config, shape, classes, "meta").eval()
-        image = torch.empty(1, *shape)
+    net = build_on_meta(config, shape, classes).eval()
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            net(image)
+            net(torch.empty(1, *shape, device="meta"))
     except (RuntimeError, ValueError, AssertionError) as error:
         raise ConfigError("model", _unsuitable(config, shape, error)) from None
     parameters = sum(weight.numel() for weight in net.parameters() if weight.requires_grad)

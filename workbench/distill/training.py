@@ -124,10 +124,7 @@ class Trainer:
                 self.step += 1
                 if self.step % every == 0:
                     yield self._metrics()
-                    if not math.isfinite(self._last_loss):
-                        raise Diverged(
-                            f"the loss became {self._last_loss} at step {self.step}; lower the learning rate ({training.learning_rate:g})"
-                        )
+                    self._check_finite(self._last_loss, "the loss")
                 if time.perf_counter() - self._shown >= PROGRESS_SECONDS:
                     yield self._progress()
 
@@ -264,7 +261,13 @@ class Trainer:
         self._tick()
         values = (("val_accuracy", accuracy), ("val_loss", loss))
         yield Metrics(self.job.run, self.step, float(self.epochs_done), self.elapsed, values)
+        self._check_finite(loss, "the validation loss")
         yield EpochEnded(self.job.run, self.step, self.epochs_done, better)
+
+    def _check_finite(self, loss: float, name: str) -> None:
+        if not math.isfinite(loss):
+            rate = self.job.config.training.learning_rate
+            raise Diverged(f"{name} became {loss} at step {self.step}; lower the learning rate ({rate:g})")
 
     def _progress(self) -> Progress:
         self._tick()

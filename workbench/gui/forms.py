@@ -173,6 +173,7 @@ class Form(QWidget):
             self._more = QCollapsible("More settings", expandedIcon="▾", collapsedIcon="▸")
             self._more.setDuration(0)
             self._more.setContent(inside)
+            self._more.collapse(animate=False)
             layout.addWidget(self._more)
 
     def unfold(self) -> None:

@@ -33,7 +33,7 @@ LIGHT = Theme(
     ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07d00", "#56b4e9", "#6b4fa0", "#444444"),
 )  # fmt: skip
 DARK = Theme(
-    "dark", "#1e2126", "#16181c", "#2a2e35", "#e6e8ec", "#9aa2b1", "#434954", "#4aa8e0", "#0d1216", "#ff8a80", "#4cd6a4",
+    "dark", "#202329", "#15171b", "#333842", "#e6e8ec", "#9aa2b1", "#4a515d", "#4aa8e0", "#0d1216", "#ff8a80", "#4cd6a4",
     ("#56b4e9", "#ff8c42", "#2fd6a5", "#e79bc6", "#f0c24b", "#9ad4ff", "#b79cf0", "#d0d0d0"),
 )  # fmt: skip
 
@@ -107,5 +107,8 @@ def _style(theme: Theme) -> str:
         padding: 7px 22px; font-weight: bold; }}
     QPushButton[role="primary"]:disabled {{ background: {theme.raised}; color: {theme.faint}; }}
     QPushButton[role="primary"]:focus {{ border: 2px solid {theme.text}; }}
+    QCheckBox::indicator:unchecked {{ width: 13px; height: 13px; border: 1px solid {theme.faint}; border-radius: 3px; background: {theme.base}; }}
+    QLineEdit, QSpinBox {{ border: 1px solid {theme.line}; border-radius: 3px; padding: 2px 3px; background: {theme.base}; }}
+    QLineEdit:focus, QSpinBox:focus {{ border-color: {theme.accent}; }}
     QTableView, QTreeView {{ gridline-color: {theme.line}; }}
     """

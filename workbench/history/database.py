@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 
 from sqlite_utils import Database
-from sqlite_utils.utils import sqlite3
+from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from workbench.errors import HistoryError
 
@@ -34,9 +35,13 @@ def open_database(path: Path) -> Database:
         _checked_content(path)
     try:
         database = _connect(path)
-        database.execute(f"PRAGMA journal_mode={'WAL' if _wal_is_safe() else 'TRUNCATE'}")
-        database.execute("PRAGMA synchronous=FULL")
-        _create(database)
+        try:
+            database.execute(f"PRAGMA journal_mode={'WAL' if _wal_is_safe() else 'TRUNCATE'}")
+            database.execute("PRAGMA synchronous=FULL")
+            _create(database)
+        except BaseException:
+            database.close()
+            raise
     except SqliteError as error:
         raise HistoryError(f"{path} cannot be used as a history: {error}; name another file with --history") from None
     return database
@@ -50,10 +55,8 @@ def check_history(path: Path) -> None:
 
 def open_for_reading(path: Path) -> Database:
     """A read-only connection to the history at ``path``; it must exist."""
-    if not path.exists():
+    if not path.exists() or _checked_path(path, writing=False) or _checked_content(path):
         raise HistoryError(f"there is no history at {path}; run an experiment first or name another file with --history")
-    _checked_path(path, writing=False)
-    _checked_content(path)
     try:
         return _connect(path, "ro")
     except SqliteError as error:
@@ -117,7 +120,8 @@ def _writable(path: Path) -> bool:
     return bool(path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)) and os.access(path, os.W_OK)
 
 
-def _checked_content(path: Path) -> None:
+def _checked_content(path: Path) -> bool:
+    """Whether it is a database without a table yet; raises where it is not a history of this version."""
     try:
         with path.open("rb") as file:
             head = file.read(100)
@@ -126,16 +130,30 @@ def _checked_content(path: Path) -> None:
     if head[:16] != b"SQLite format 3\0" or len(head) < 100:
         raise HistoryError(f"{path} is not a history: it is not an SQLite file; name another with --history")
     version, application = int.from_bytes(head[60:64], "big"), int.from_bytes(head[68:72], "big")
+    if not version and not application:
+        version, application, tables = _content_with_log(path)
+        if not version and not application and not tables:
+            return True
     if application != APPLICATION_ID:
-        # A crash right after creation can leave the header in the write-ahead log alone.
-        if application == 0 and version == 0 and Path(f"{path}-wal").exists():
-            return
         raise HistoryError(f"{path} is an SQLite file of another application; name another history with --history")
     if version > SCHEMA_VERSION:
         raise HistoryError(
             f"{path} was written by a newer workbench (schema {version}, this one knows {SCHEMA_VERSION}); "
             "update the workbench or name another history with --history"
         )
+    return False
+
+
+def _content_with_log(path: Path) -> tuple[int, int, int]:
+    """(version, application, tables) of a database, whose newest part may still stand in its write-ahead log alone."""
+    mode = "ro" if Path(f"{path}-wal").exists() else "ro&immutable=1"  # without a log, leave no trace of having looked
+    try:
+        with contextlib.closing(_connect(path, mode)) as database:
+            numbers = [database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")]
+            tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    except SqliteError as error:
+        raise HistoryError(f"{path} cannot be read as a history: {error}") from None
+    return numbers[0], numbers[1], tables
 
 
 def _wal_is_safe() -> bool:

@@ -14,7 +14,7 @@ from sqlite_utils import Database
 from workbench.errors import HistoryError
 
 CURVE_POINTS = 2000
-"""A curve on a screen has at most about so many points."""
+"""A curve on a screen has at most so many points."""
 
 _COLUMNS = (
     "r.id, r.experiment, e.name AS experiment_name, r.role, r.name, r.status, r.message, r.dataset, r.model, r.seed,"
@@ -85,8 +85,7 @@ def list_runs(database: Database, runs: Sequence[int] | None = None) -> list[Run
     if runs is not None:
         where, values = f"r.id IN ({_marks(runs)})", list(runs)
     rows = database.execute(
-        f"SELECT {_COLUMNS} FROM runs r JOIN experiments e ON e.id = r.experiment WHERE {where}"
-        " ORDER BY r.experiment DESC, r.id",
+        f"SELECT {_COLUMNS} FROM runs r JOIN experiments e ON e.id = r.experiment WHERE {where} ORDER BY r.experiment DESC, r.id",
         values,
     ).fetchall()
     figures: dict[int, dict[str, float]] = {}
@@ -162,7 +161,7 @@ def metric_names(database: Database, runs: Sequence[int]) -> list[str]:
 
 
 def curve(database: Database, run: int, metric: str, points: int = CURVE_POINTS) -> Curve:
-    """A run's metric, thinned in SQL to at most about ``points`` points: least and greatest of each stretch, and the last."""
+    """A run's metric, thinned in SQL to at most ``points`` (three or more): least and greatest of each stretch, and the last."""
     count, low, high = database.execute(
         "SELECT count(*), min(step), max(step) FROM metrics WHERE run = ? AND metric = ?", [run, metric]
     ).fetchone()
@@ -178,7 +177,7 @@ def curve(database: Database, run: int, metric: str, points: int = CURVE_POINTS)
     rows = database.execute(
         f"SELECT c.step, p.epoch, p.elapsed, c.value FROM ({chosen}) c JOIN points p ON p.run = :run AND p.step = c.step"
         " ORDER BY c.step",
-        {"run": run, "metric": metric, "low": low, "high": high, "buckets": max(1, points // 2)},
+        {"run": run, "metric": metric, "low": low, "high": high, "buckets": max(1, (points - 1) // 2)},
     ).fetchall()
     table = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 4)
     return Curve(run, metric, *(np.ascontiguousarray(column) for column in table.T))
@@ -186,9 +185,7 @@ def curve(database: Database, run: int, metric: str, points: int = CURVE_POINTS)
 
 def predictions(database: Database, run: int, split: str = "test") -> np.ndarray | None:
     """Logits of a finished run on a split, float16 of shape (cases, classes), or None where they were not kept."""
-    row = database.execute(
-        "SELECT cases, classes, logits FROM predictions WHERE run = ? AND split = ?", [run, split]
-    ).fetchone()
+    row = database.execute("SELECT cases, classes, logits FROM predictions WHERE run = ? AND split = ?", [run, split]).fetchone()
     if row is None:
         return None
     return np.frombuffer(zlib.decompress(row[2]), dtype=np.float16).reshape(row[0], row[1])

@@ -28,6 +28,10 @@ class StoredFile:
     sha256: str
 
 
+Summary = tuple[float, float, float, int, int]
+"""(last, lowest, highest, count, CRC-32) of a metric's points."""
+
+
 def files_folder(history: Path) -> Path:
     """Where a history keeps its checkpoints and locks: a folder beside it."""
     return history.with_name(f"{history.stem}.files")
@@ -141,10 +145,10 @@ class History:
                     "created": now(),
                 },
             )
-            self._database["params"].insert_all({"run": run, "key": key, "value": value} for key, value in flat(config).items())
-            self._database["lineage"].insert_all(
-                {"child": run, "position": index, "parent": parent} for index, parent in enumerate(parents)
-            )
+            for key, value in flat(config).items():
+                self._database.execute("INSERT INTO params VALUES (?, ?, ?)", [run, key, value])
+            for index, parent in enumerate(parents):
+                self._database.execute("INSERT INTO lineage VALUES (?, ?, ?)", [run, index, parent])
             self._add_member(experiment, position, run, role, reused=False)
         return run
 
@@ -176,7 +180,7 @@ class History:
             return
         with writing(self._database):
             attempts = {run: self._attempt(run) for run in {metrics.run for metrics in batch}}
-            summaries = {}
+            summaries: dict[tuple[int, str], Summary] = {}
             for metrics in batch:
                 self._database.execute(
                     "INSERT OR IGNORE INTO points VALUES (?, ?, ?, ?, ?)",
@@ -195,7 +199,8 @@ class History:
                 self._database.execute("INSERT OR REPLACE INTO summary VALUES (?, ?, ?, ?, ?, ?, ?)", [run, name, *summary])
             for metrics in batch:
                 self._database.execute(
-                    "UPDATE runs SET step = max(step, ?), epochs = max(epochs, ?), train_seconds = max(train_seconds, ?) WHERE id = ?",
+                    "UPDATE runs SET step = max(step, ?), epochs = max(epochs, ?), train_seconds = max(train_seconds, ?)"
+                    " WHERE id = ?",
                     [metrics.step, metrics.epoch, metrics.elapsed, metrics.run],
                 )
 
@@ -243,7 +248,8 @@ class History:
         """Keep float16 logits of shape (cases, classes) on a split."""
         with writing(self._database):
             self._database.execute(
-                "INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?)", [run, split, cases, classes, zlib.compress(logits, 6)]
+                "INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?)",
+                [run, split, cases, classes, zlib.compress(logits, 6)],
             )
 
     def add_note(self, run: int, text: str) -> None:
@@ -305,16 +311,14 @@ class History:
         row = self._database.execute("SELECT attempt FROM runs WHERE id = ?", [run]).fetchone()
         return int(row[0])
 
-    def _summary(self, run: int, metric: str) -> tuple[float, float, float, int, int] | None:
+    def _summary(self, run: int, metric: str) -> Summary | None:
         row = self._database.execute(
             "SELECT last, lowest, highest, count, crc FROM summary WHERE run = ? AND metric = ?", [run, metric]
         ).fetchone()
         return tuple(row) if row else None
 
 
-def _extended(
-    summary: tuple[float, float, float, int, int] | None, step: int, value: float
-) -> tuple[float, float, float, int, int]:
-    """(last, lowest, highest, count, CRC-32) after one more point."""
+def _extended(summary: Summary | None, step: int, value: float) -> Summary:
+    """The summary after one more point."""
     _, lowest, highest, count, crc = summary or (value, value, value, 0, 0)
     return value, min(lowest, value), max(highest, value), count + 1, zlib.crc32(struct.pack("<qd", step, value), crc)

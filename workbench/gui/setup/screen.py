@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
 
 from workbench import questions
 from workbench.config import ExperimentConfig, TeacherConfig, load_recipe
+from workbench.distill.sources import DATASETS
 from workbench.errors import ConfigError, DataError
 from workbench.gui.forms import Form, label
 from workbench.gui.setup.model_form import ModelForm
@@ -304,7 +305,7 @@ class SetupScreen(QWidget):
             self.teachers.groups[int(index)].show_error(option, reason)
 
 
-DATASETS_TO_DOWNLOAD = ("mnist", "fashion-mnist", "kmnist", "emnist-balanced", "cifar10", "cifar100")
+DATASETS_TO_DOWNLOAD = tuple(name for name in DATASETS if name != "digits")
 
 
 def _values(config: Any) -> dict[str, Any]:

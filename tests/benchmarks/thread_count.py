@@ -1,0 +1,98 @@
+"""Training rate (samples a second) of students of several widths with one thread and with all, and the size of a step from
+which all threads win: what ``workbench.engine.SMALL_STEP`` is set by.
+
+    uv run python tests/benchmarks/thread_count.py [--rounds N] [--seconds S] [--json]
+
+MLP 2×units on Fashion-MNIST, batch 128, SGD with momentum, kept soft targets (random ones: they take the same time). The
+size of a step is the multiply-adds of forward and backward: three times those of one image, times the batch. One thread and
+all are measured in turn and the medians compared, since other programs on the machine hold up several threads more than one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+
+import torch
+
+from workbench.config import DataConfig, DistillationConfig, ModelConfig, RunConfig, TrainingConfig
+from workbench.distill.training import Job, measure_rate
+from workbench.engine import SMALL_STEP, Engine, EngineSettings
+from workbench.errors import WorkbenchError
+
+WIDTHS, BATCH = (10, 30, 64, 100, 150, 300, 800), 128
+DATA = DataConfig(dataset="fashion-mnist")
+
+
+def student_job(engine: Engine, units: int) -> Job:
+    """A student whose soft targets are random distributions."""
+    data = engine.data(DATA)
+    config = RunConfig(
+        data=DATA,
+        model=ModelConfig(model="mlp", options={"layers": 2, "units": units}),
+        training=TrainingConfig(batch_size=BATCH, optimizer="sgd", learning_rate=0.05),
+        distillation=DistillationConfig(),
+    )
+    cases = torch.arange(len(data.train))
+    targets = torch.randn(len(cases), len(data.classes)).softmax(dim=1)
+    return Job(run=0, config=config, data=data, cases=cases, soft_targets=targets)
+
+
+def measured(job: Job, threads: int, rounds: int, seconds: float) -> tuple[float, float]:
+    """Median rates with one thread and with ``threads``, measured in turn."""
+    rates: dict[int, list[float]] = {1: [], threads: []}
+    for _ in range(rounds):
+        for count, found in rates.items():
+            torch.set_num_threads(count)
+            found.append(measure_rate(job, seconds))
+    return statistics.median(rates[1]), statistics.median(rates[threads])
+
+
+def crossing(rows: list[dict[str, float]]) -> float | None:
+    """The smallest step from which on all threads always win, between the last loss and the next win; None where one always wins.
+
+    0 where all threads win at every width.
+    """
+    losses = [index for index, row in enumerate(rows) if row["all"] <= row["one"]]
+    if not losses:
+        return 0.0
+    last = losses[-1]
+    return None if last + 1 == len(rows) else float((rows[last]["step"] * rows[last + 1]["step"]) ** 0.5)
+
+
+def main() -> None:
+    """Measure every width and print a table, or with ``--json`` one object."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=5, help="times that each thread count is measured")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output instead of the table")
+    given = parser.parse_args()
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if threads == 1:
+        sys.exit("this process may use one core only: there is nothing to compare")
+    engine = Engine(EngineSettings(device="cpu"))
+    try:
+        data = engine.data(DATA, download=False)
+    except WorkbenchError as error:
+        sys.exit(f"{error}\nOn Debian: apt-get install dataset-fashion-mnist")
+    rows = []
+    for units in WIDTHS:
+        job = student_job(engine, units)
+        one, several = measured(job, threads, given.rounds, given.seconds)
+        step = engine.size(job.config.model, data).multiply_adds * BATCH * 3
+        rows.append({"units": float(units), "step": float(step), "one": one, "all": several})
+        text = f"2×{units:<4} step {step:8.2e}  1 thread {one:>9,.0f}  {threads} threads {several:>9,.0f}  ratio {several / one:.2f}"
+        print(text, file=sys.stderr if given.json else sys.stdout, flush=True)
+    found = crossing(rows)
+    if given.json:
+        print(json.dumps({"threads": threads, "small_step": SMALL_STEP, "crossing": found, "widths": rows}, indent=2))
+    else:
+        where = "never here" if found is None else "at every width" if found == 0 else f"from a step of about {found:.1e}"
+        print(f"{threads} threads win {where}; engine.SMALL_STEP is {SMALL_STEP:.1e}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""Shared by all tests; imports no Qt, so that they run where PySide6 is absent."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("workbench", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("workbench")
+
+
+@pytest.fixture
+def history_path(tmp_path: Path) -> Path:
+    """Where a test's history will be."""
+    return tmp_path / "experiments.db"
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """Gives the signal handlers back that a command installs in this process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -1,0 +1,157 @@
+"""The losses against their definitions (Hinton, Vinyals and Dean 2015, section 2)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from workbench.distill.ensembles import combined_logits, soft_targets
+from workbench.distill.losses import distillation_loss, entropy, hard_loss, logit_matching_gradient, softened
+
+CASES, CLASSES = 6, 10
+
+
+def logits(seed: int, *shape: int, scale: float = 4.0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * scale
+
+
+def zero_mean(values: Tensor) -> Tensor:
+    return values - values.mean(dim=-1, keepdim=True)
+
+
+def gradient_of_total(z: Tensor, targets: Tensor, temperature: float, hard_weight: float, labels: Tensor | None = None) -> Tensor:
+    z = z.clone().requires_grad_()
+    parts = distillation_loss(z, targets, labels, temperature=temperature, hard_weight=hard_weight)
+    (gradient,) = torch.autograd.grad(parts.total, z)
+    return gradient
+
+
+@pytest.mark.parametrize("mean", ["arithmetic", "geometric"])
+@pytest.mark.parametrize("hard_weight", [0.0, 1 / 3, 0.9])
+@pytest.mark.parametrize("members", [1, 5])
+def test_that_the_soft_gradient_tends_to_logit_matching_as_t_grows(mean: str, hard_weight: float, members: int) -> None:
+    z, teachers = zero_mean(logits(1, CASES, CLASSES)), zero_mean(logits(2, members, CASES, CLASSES))
+    v = teachers.mean(dim=0)
+    found = gradient_of_total(z, soft_targets(teachers, 1000.0, mean), 1000.0, hard_weight)
+    wanted = (1 - hard_weight) * (z - v) / CLASSES / CASES
+    assert float((found - wanted).norm() / wanted.norm()) < 0.01
+    torch.testing.assert_close(logit_matching_gradient(z, v, hard_weight), wanted)
+
+
+def test_that_logits_of_any_mean_are_matched_as_if_of_zero_mean() -> None:
+    z, v = logits(1, CASES, CLASSES), logits(2, CASES, CLASSES)
+    torch.testing.assert_close(logit_matching_gradient(z + 7, v - 3), logit_matching_gradient(z, v))
+    found = gradient_of_total(z, softened(v, 1000.0), 1000.0, 0.0)
+    wanted = logit_matching_gradient(z, v)
+    assert float((found - wanted).norm() / wanted.norm()) < 0.01
+
+
+def test_that_without_t_squared_the_gradient_would_not_match() -> None:
+    z, v = zero_mean(logits(1, CASES, CLASSES)), zero_mean(logits(2, CASES, CLASSES))
+    z.requires_grad_()
+    parts = distillation_loss(z, softened(v, 1000.0), None, temperature=1000.0, hard_weight=0.0)
+    assert parts.soft is not None
+    (unscaled,) = torch.autograd.grad(parts.soft, z)
+    wanted = logit_matching_gradient(z.detach(), v)
+    assert float(unscaled.norm() / wanted.norm()) == pytest.approx(1e-6, rel=0.01)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 1000), st.floats(0.5, 50), st.floats(0, 1))
+def test_that_the_parts_equal_their_definitions(seed: int, temperature: float, hard_weight: float) -> None:
+    z, v = logits(seed, CASES, CLASSES), logits(seed + 1, CASES, CLASSES)
+    labels = torch.arange(CASES)
+    parts = distillation_loss(z, softened(v, temperature), labels, temperature=temperature, hard_weight=hard_weight)
+
+    def log_softmax(values: np.ndarray) -> np.ndarray:
+        shifted = values - values.max(axis=1, keepdims=True)
+        return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+    log_p, log_q = log_softmax(v.numpy() / temperature), log_softmax(z.numpy() / temperature)
+    soft = (np.exp(log_p) * (log_p - log_q)).sum(axis=1).mean()
+    hard = -log_softmax(z.numpy())[np.arange(CASES), np.arange(CASES)].mean()
+    assert parts.soft is not None
+    assert parts.hard is not None
+    assert float(parts.soft) == pytest.approx(soft, rel=1e-9, abs=1e-12)
+    assert float(parts.hard) == pytest.approx(hard, rel=1e-9)
+    assert float(parts.total) == pytest.approx((1 - hard_weight) * temperature**2 * soft + hard_weight * hard, rel=1e-9)
+
+
+@settings(max_examples=40)
+@given(st.floats(0.1, 1000))
+def test_that_t_squared_is_the_exact_factor_between_the_soft_part_and_the_total(temperature: float) -> None:
+    targets = softened(logits(2, CASES, CLASSES), temperature)
+    parts = distillation_loss(logits(1, CASES, CLASSES), targets, None, temperature=temperature, hard_weight=0.0)
+    assert parts.soft is not None
+    assert torch.equal(parts.total, parts.soft * temperature**2)
+
+
+def test_that_with_hard_weight_1_only_the_labels_count() -> None:
+    z, targets, labels = logits(1, CASES, CLASSES), softened(logits(2, CASES, CLASSES), 4.0), torch.arange(CASES)
+    found = gradient_of_total(z, targets, 4.0, 1.0, labels)
+    z.requires_grad_()
+    (wanted,) = torch.autograd.grad(hard_loss(z, labels).total, z)
+    torch.testing.assert_close(found, wanted)
+
+
+def test_that_with_hard_weight_0_the_labels_change_nothing_and_are_still_reported() -> None:
+    z, targets = logits(1, CASES, CLASSES), softened(logits(2, CASES, CLASSES), 4.0)
+    without = gradient_of_total(z, targets, 4.0, 0.0)
+    assert torch.equal(gradient_of_total(z, targets, 4.0, 0.0, torch.arange(CASES)), without)
+    parts = distillation_loss(z, targets, torch.arange(CASES), temperature=4.0, hard_weight=0.0)
+    assert parts.hard is not None
+    assert float(parts.hard) > 0
+
+
+def test_that_an_unlabelled_transfer_set_has_no_hard_part() -> None:
+    parts = distillation_loss(
+        logits(1, CASES, CLASSES), softened(logits(2, CASES, CLASSES), 4.0), None, temperature=4.0, hard_weight=0.0
+    )
+    assert parts.hard is None
+
+
+def test_that_a_student_that_equals_its_teacher_has_no_soft_loss() -> None:
+    z = logits(1, CASES, CLASSES)
+    parts = distillation_loss(z, softened(z, 3.0), None, temperature=3.0, hard_weight=0.0)
+    assert float(parts.total) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("gap", [1e3, 1e4, 1e30])
+def test_that_a_teacher_that_is_certain_gives_a_finite_loss(gap: float) -> None:
+    v = torch.zeros(2, 3)
+    v[:, 0] = gap
+    z = torch.randn(2, 3)
+    gradient = gradient_of_total(z, softened(v, 1.0), 1.0, 0.0)
+    assert bool(torch.isfinite(gradient).all())
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+def test_that_label_smoothing_spreads_its_share_over_all_classes(smoothing: float) -> None:
+    z, labels = logits(1, CASES, CLASSES), torch.arange(CASES)
+    targets = torch.full((CASES, CLASSES), smoothing / CLASSES, dtype=torch.float64)
+    targets[torch.arange(CASES), labels] += 1 - smoothing
+    wanted = -(targets * z.log_softmax(dim=1)).sum(dim=1).mean()
+    torch.testing.assert_close(hard_loss(z, labels, smoothing).total, wanted)
+
+
+def test_that_entropy_is_that_of_the_definition_and_0_for_certainty() -> None:
+    torch.testing.assert_close(entropy(torch.full((2, 4), 0.25)), torch.full((2,), float(np.log(4))))
+    assert float(entropy(torch.tensor([1.0, 0.0, 0.0]))) == 0.0
+
+
+def test_that_a_higher_temperature_softens() -> None:
+    v = logits(1, CASES, CLASSES)
+    entropies = [float(entropy(softened(v, t)).mean()) for t in (0.5, 1.0, 4.0, 20.0, 1000.0)]
+    assert entropies == sorted(entropies)
+    assert entropies[-1] == pytest.approx(np.log(CLASSES), rel=1e-3)
+
+
+def test_that_the_ensemble_of_one_is_its_member() -> None:
+    v = logits(1, 1, CASES, CLASSES)
+    for mean in ("arithmetic", "geometric"):
+        torch.testing.assert_close(soft_targets(v, 3.0, mean), softened(v[0], 3.0))
+        torch.testing.assert_close(combined_logits(v, mean).softmax(dim=1), v[0].softmax(dim=1))

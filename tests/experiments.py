@@ -1,0 +1,61 @@
+"""Experiments on digits that take a moment, and what the tests need to do them."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.config import ExperimentConfig, with_values
+
+if TYPE_CHECKING:
+    from workbench.driver import Control
+    from workbench.engine import Engine
+    from workbench.events import Event
+    from workbench.history.writing import History
+
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "teachers": [{"model": "mlp", "layers": 1, "units": 16, "count": 2}],
+    "teacher_training": {"epochs": 2},
+    "student": {"model": "mlp", "layers": 1, "units": 8},
+    "transfer": {"fraction": 0.1},
+    "training": {"epochs": 3, "batch_size": 64},
+}
+"""Two teachers, a student and its baseline."""
+
+DIVERGING: dict[str, Any] = {
+    "epochs": 50,
+    "optimizer": "sgd",
+    "learning_rate": 100.0,
+    "warmup": 4.0,
+    "weight_decay": 1.0,
+}
+"""Training whose first epochs go well and whose loss then turns nan."""
+
+
+def tiny(**changes: Any) -> ExperimentConfig:
+    """The tiny experiment with dotted paths changed; a dot is written as two underscores."""
+    return ExperimentConfig.from_dict(with_values(TINY, [(key.replace("__", "."), value) for key, value in changes.items()]))
+
+
+@functools.cache
+def engine() -> Engine:
+    """One engine for all tests: it keeps the digits."""
+    from workbench.engine import Engine, EngineSettings
+
+    return Engine(EngineSettings(device="cpu", threads=1))
+
+
+def launch(history: History, config: ExperimentConfig, control: Control | None = None) -> tuple[str, list[Event]]:
+    """Do an experiment to its end: how it ended and what was told."""
+    from workbench.driver import Control, run_experiment
+
+    events: list[Event] = []
+    status = run_experiment(engine(), history, history.enqueue(config), control or Control(), events.append)
+    return status, events
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its content."""
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"" for path in folder.rglob("*")}

@@ -1,0 +1,119 @@
+"""The History and Compare screens on a history that was made by real runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QModelIndex, Qt
+from pytestqt.modeltest import ModelTester
+from pytestqt.qtbot import QtBot
+
+from tests.gui.driving import WAIT, launch_and_finish, make_small, wait_history
+from workbench.config import ExperimentConfig
+from workbench.gui.history.model import COLUMNS, SORT_ROLE, HistoryModel
+from workbench.gui.history.screen import HistoryScreen
+from workbench.gui.main_window import MainWindow
+from workbench.history.reading import RunRow
+
+
+def row(number: int, experiment: int = 1, name: str = "student", **changes: object) -> RunRow:
+    """A run as the history's reader gives it."""
+    values: dict[str, object] = {
+        "id": number, "experiment": experiment, "experiment_name": f"experiment {experiment}", "role": "student", "name": name,
+        "status": "done", "message": "", "dataset": "digits", "model": "mlp 2×30", "seed": 0, "temperature": 4.0,
+        "hard_weight": 0.1, "parameters": 3190, "multiply_adds": 3120, "steps": 10, "step": 10, "epochs": 5.0,
+        "train_seconds": 2.0, "samples_per_second": 100.0, "created": "2026-01-02T03:04:05.000+00:00", "started": None,
+        "finished": None, "figures": {"test_errors": float(number)},
+    }  # fmt: skip
+    return RunRow(**(values | changes))  # type: ignore[arg-type]
+
+
+def test_that_the_model_is_a_sound_tree(qtmodeltester: ModelTester) -> None:
+    model = HistoryModel()
+    model.show_rows([row(1), row(2), row(3, experiment=2)])
+    qtmodeltester.check(model, force_py=True)
+    assert model.rowCount() == 2
+    assert model.rowCount(model.index(0, 0)) == 2
+    model.show_rows([row(1, status="failed"), row(2), row(3, experiment=2)])
+    assert model.index(0, 2, model.index(0, 0)).data() == "failed"
+    model.show_rows([])
+    assert model.rowCount() == 0
+
+
+def test_that_values_sort_by_number_and_missing_ones_come_first_or_last(qtbot: QtBot, themed: None) -> None:
+    screen = HistoryScreen(lambda *_: None, lambda *_: None)
+    qtbot.addWidget(screen)
+    screen.model.show_rows([row(9), row(10), row(2, figures={})])
+    errors = next(place for place, column in enumerate(COLUMNS) if column.title == "Errors")
+    screen.tree.sortByColumn(errors, Qt.SortOrder.AscendingOrder)
+    top = screen.sorted.index(0, 0, QModelIndex())
+    shown = [screen.sorted.index(place, errors, top).data(SORT_ROLE) for place in range(3)]
+    assert shown == [None, 9.0, 10.0]
+
+
+def test_that_the_filter_keeps_matching_runs_and_whole_matching_experiments(qtbot: QtBot, themed: None) -> None:
+    screen = HistoryScreen(lambda *_: None, lambda *_: None)
+    qtbot.addWidget(screen)
+    screen.model.show_rows([row(1, name="baseline"), row(2), row(3, experiment=2)])
+    qtbot.keyClicks(screen.filter, "BASEL")
+    assert screen.sorted.rowCount() == 1
+    assert screen.sorted.rowCount(screen.sorted.index(0, 0)) == 1
+    screen.filter.setText("experiment 2")
+    assert screen.sorted.rowCount() == 1
+    assert screen.sorted.index(0, 0).data() == "experiment 2  #2"
+    assert screen.sorted.rowCount(screen.sorted.index(0, 0)) == 1
+
+
+def test_that_deleted_runs_come_back_with_undo(qtbot: QtBot, window: MainWindow) -> None:
+    make_small(qtbot, window)
+    launch_and_finish(qtbot, window)
+    runs = wait_history(qtbot, window, 4)
+    window.history.select_runs([runs[-1]])
+    qtbot.mouseClick(window.history.buttons["delete"], Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(window.history.model.groups[0].rows) == 3, timeout=WAIT)
+    window.activateWindow()
+    qtbot.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: len(window.history.model.groups[0].rows) == 4, timeout=WAIT)
+
+
+def test_that_a_past_run_opens_as_a_new_set_up_with_its_whole_config(qtbot: QtBot, window: MainWindow) -> None:
+    make_small(qtbot, window)
+    config = window.setup._config
+    launch_and_finish(qtbot, window)
+    runs = wait_history(qtbot, window, 4)
+    window.setup.show_recipe("mnist")
+    window.history.select_runs([runs[-1]])
+    qtbot.waitUntil(lambda: window.history.details.topLevelItemCount() > 2, timeout=WAIT)
+    qtbot.mouseClick(window.history.buttons["open"], Qt.MouseButton.LeftButton)
+    assert window.tabs.currentWidget() is window.setup
+    assert ExperimentConfig.from_dict(window.setup.table()) == config
+
+
+def test_that_empty_screens_have_a_hint(window: MainWindow) -> None:
+    assert window.live.pages.currentIndex() == 0
+    assert window.history.pages.currentIndex() == 0
+    assert window.compare.pages.currentIndex() == 0
+
+
+def test_that_a_run_of_the_command_line_appears_by_itself(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
+    from tests.experiments import launch, tiny
+    from workbench.history.writing import History
+
+    window.tabs.setCurrentWidget(window.history)
+    with History(tmp_path / "experiments.db") as history:
+        launch(history, tiny())
+    qtbot.waitUntil(lambda: bool(window.history.model.groups), timeout=WAIT)
+
+
+@pytest.mark.parametrize("metric", ["loss", "hard_loss", "val_loss"])
+def test_that_the_comparison_shows_the_metric_chosen(qtbot: QtBot, window: MainWindow, metric: str) -> None:
+    make_small(qtbot, window)
+    launch_and_finish(qtbot, window)
+    runs = wait_history(qtbot, window, 4)
+    window.history.compare_wanted.emit(runs)
+    qtbot.waitUntil(lambda: len(window.compare.plot.line_keys()) == 4, timeout=WAIT)
+    window.compare.metric.setCurrentIndex(window.compare.metric.findData(metric))
+    qtbot.waitUntil(lambda: {curve.metric for curve in window.compare._found.curves} == {metric}, timeout=WAIT)
+    assert len(window.compare.plot.line_keys()) == 4
+    assert all(window.compare.plot.points(run) >= 2 for run in runs)

@@ -1,0 +1,203 @@
+"""Reading the history: lists, details, curves, settings that differ, and the bin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlite_utils import Database
+
+from tests.experiments import tiny
+from workbench.config import DistillationConfig, ModelConfig, RunConfig
+from workbench.errors import HistoryError
+from workbench.events import Metrics
+from workbench.history import reading
+from workbench.history.changes import move_to_bin, take_from_bin
+from workbench.history.database import open_database, open_for_reading
+from workbench.history.writing import History
+
+
+@pytest.fixture
+def history(history_path: Path) -> Iterator[History]:
+    with History(history_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def database(history: History) -> Iterator[Database]:
+    with closing(open_for_reading(history.path)) as opened:
+        yield opened
+
+
+def add(history: History, config: RunConfig | None = None, *, name: str = "tiny", parents: tuple[int, ...] = ()) -> int:
+    experiment = history.enqueue(tiny(name=name))
+    return history.add_run(experiment, 0, "teacher", "teacher 1", config or RunConfig(), parents)
+
+
+def draw(history: History, run: int, values: list[float], every: int = 1) -> None:
+    history.write_metrics(
+        [
+            Metrics(run, (index + 1) * every, float(index), float(index) / 2, (("loss", value),))
+            for index, value in enumerate(values)
+        ]
+    )
+
+
+class TestLists:
+    def test_that_runs_are_listed_newest_experiment_first_with_their_figures(self, history: History, database: Database) -> None:
+        first, second = add(history, name="old"), add(history, RunConfig(distillation=DistillationConfig()), name="new")
+        history.record_figures(first, {"val_accuracy": 0.5})
+        history.set_model_size(first, 10, 20)
+        rows = reading.list_runs(database)
+        assert [(row.id, row.experiment_name) for row in rows] == [(second, "new"), (first, "old")]
+        assert (rows[1].figures, rows[1].parameters, rows[1].multiply_adds) == ({"val_accuracy": 0.5}, 10, 20)
+        assert (rows[0].temperature, rows[1].temperature) == (4.0, None)
+
+    def test_that_chosen_runs_are_listed_and_none_where_none_is_chosen(self, history: History, database: Database) -> None:
+        first, second, third = (add(history) for _ in range(3))
+        history.record_figures(second, {"val_accuracy": 0.5})
+        history.record_figures(third, {"val_accuracy": 0.75})
+        chosen = reading.list_runs(database, [first, third])
+        assert {row.id: row.figures for row in chosen} == {first: {}, third: {"val_accuracy": 0.75}}
+        assert reading.list_runs(database, []) == []
+
+    def test_that_an_experiment_lists_its_runs_in_the_order_of_the_plan(self, history: History, database: Database) -> None:
+        old = add(history)
+        experiment = history.enqueue(tiny())
+        history.add_reused(experiment, 0, "teacher", old)
+        own = history.add_run(experiment, 1, "student", "student", RunConfig(), [old])
+        assert reading.experiment_runs(database, experiment) == [(old, "teacher", True), (own, "student", False)]
+
+    def test_that_another_connection_changes_the_data_version(self, history: History, database: Database) -> None:
+        before = reading.data_version(database)
+        assert reading.data_version(database) == before
+        add(history)
+        assert reading.data_version(database) != before
+
+
+class TestDetails:
+    def test_that_details_tell_config_family_and_files(self, history: History, database: Database) -> None:
+        parent = add(history)
+        child = add(history, RunConfig(seed=5), parents=(parent,))
+        history.start_run(child, fingerprint="f", data_digest="d", steps=7, environment={"torch": "2"})
+        history.add_note(child, "a word")
+        history.record_artefact(child, "weights", 1, history.run_folder(child) / "weights.safetensors", 9, "hash")
+        details = reading.run_details(database, child)
+        assert RunConfig.from_dict(details.config) == RunConfig(seed=5)
+        assert details.experiment_config == tiny().to_dict()
+        assert details.settings["seed"] == 5
+        assert (details.parents, details.children, details.notes) == ((parent,), (), ("a word",))
+        assert details.environment == {"torch": "2"}
+        assert [(kind, size) for kind, _, size in details.artefacts] == [("weights", 9)]
+        assert reading.run_details(database, parent).children == (child,)
+
+    def test_that_a_run_that_is_not_there_is_a_sentence(self, history: History, database: Database) -> None:
+        with pytest.raises(HistoryError, match="there is no run 7 in this history; see `workbench runs`"):
+            reading.run_details(database, 7)
+
+
+class TestSettings:
+    def test_that_only_settings_that_differ_are_shown(self, history: History, database: Database) -> None:
+        runs = [
+            add(history, RunConfig(model=ModelConfig(options={"units": 30}), seed=1)),
+            add(history, RunConfig(model=ModelConfig(options={"units": 40}), seed=1)),
+            add(history, RunConfig(model=ModelConfig(options={"units": 40}), seed=1, distillation=DistillationConfig())),
+        ]
+        differing = reading.differing_settings(reading.run_settings(database, runs))
+        first, second, third = runs
+        assert differing["model.units"] == {first: 30, second: 40, third: 40}
+        assert differing["distillation.temperature"] == {first: None, second: None, third: 4.0}
+        assert set(differing) == {"model.units"} | {
+            f"distillation.{key}" for key in ("temperature", "hard_weight", "mean", "baseline")
+        }
+
+    def test_that_runs_alike_differ_in_nothing(self, history: History, database: Database) -> None:
+        runs = [add(history), add(history)]
+        assert reading.differing_settings(reading.run_settings(database, runs)) == {}
+
+    def test_that_different_models_differ_in_their_options(self, history: History, database: Database) -> None:
+        runs = [add(history), add(history, RunConfig(model=ModelConfig(model="cnn")))]
+        differing = reading.differing_settings(reading.run_settings(database, runs))
+        assert differing["model"] == {runs[0]: "mlp", runs[1]: "cnn"}
+        assert differing["model.channels"] == {runs[0]: None, runs[1]: 32}
+
+
+class TestCurves:
+    def test_that_a_short_curve_is_whole(self, history: History, database: Database) -> None:
+        run = add(history)
+        draw(history, run, [3.0, 1.0, 2.0], every=5)
+        curve = reading.curve(database, run, "loss")
+        assert (curve.step.tolist(), curve.value.tolist()) == ([5, 10, 15], [3, 1, 2])
+        assert (curve.epoch.tolist(), curve.elapsed.tolist()) == ([0, 1, 2], [0, 0.5, 1])
+
+    def test_that_a_metric_that_is_not_there_is_an_empty_curve(self, history: History, database: Database) -> None:
+        curve = reading.curve(database, add(history), "loss")
+        assert len(curve.step) == len(curve.value) == 0
+
+    def test_that_a_long_curve_has_at_most_2000_points_with_extremes_and_the_last(
+        self, history: History, database: Database
+    ) -> None:
+        run = add(history)
+        values = np.random.default_rng(0).normal(size=5003)
+        values[1234], values[4321], values[-1] = 50.0, -50.0, 0.25
+        draw(history, run, values.tolist(), every=3)
+        curve = reading.curve(database, run, "loss")
+        assert 1500 < len(curve.value) <= 2000
+        assert (curve.value.max(), curve.value.min()) == (50.0, -50.0)
+        assert (curve.step[-1], curve.value[-1]) == (5003 * 3, 0.25)
+        assert bool((np.diff(curve.step) > 0).all())
+        assert curve.value.tolist() == values[(curve.step / 3 - 1).astype(int)].tolist()
+
+    def test_that_metrics_are_named(self, history: History, database: Database) -> None:
+        first, second = add(history), add(history)
+        history.write_metrics([Metrics(first, 1, 0.1, 0.1, (("loss", 1.0), ("soft_loss", float("nan"))))])
+        history.write_metrics([Metrics(second, 1, 0.1, 0.1, (("val_loss", 1.0),))])
+        assert reading.metric_names(database, [first, second]) == ["loss", "val_loss"]
+
+
+@settings(max_examples=20)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=120), st.integers(3, 40), st.integers(1, 7))
+def test_that_any_curve_is_thinned_to_the_points_asked_for(values: list[float], points: int, every: int) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder, History(Path(folder) / "h.db") as history:
+        run = add(history)
+        draw(history, run, values, every)
+        with closing(open_for_reading(history.path)) as database:
+            curve = reading.curve(database, run, "loss", points)
+    assert len(curve.value) <= max(points, 3)
+    assert (curve.value.max(), curve.value.min(), curve.value[-1]) == (max(values), min(values), values[-1])
+
+
+class TestBin:
+    def test_that_a_deleted_run_is_gone_until_it_is_taken_back(self, history: History, database: Database) -> None:
+        first, second = add(history), add(history)
+        for run in (first, second):
+            history.finish_run(run, "done", "")
+        with closing(open_database(history.path)) as writer:
+            move_to_bin(writer, [first])
+            assert [row.id for row in reading.list_runs(database)] == [second]
+            move_to_bin(writer, [first])
+            take_from_bin(writer, [first])
+            assert [row.id for row in reading.list_runs(database)] == [second, first]
+
+    @pytest.mark.parametrize("running", [False, True])
+    def test_that_a_run_that_is_not_over_is_not_deleted_and_neither_are_those_beside_it(
+        self, running: bool, history: History, database: Database
+    ) -> None:
+        first, second = add(history), add(history)
+        history.finish_run(first, "done", "")
+        if running:
+            history.start_run(second, fingerprint="f", data_digest="d", steps=1, environment={})
+        status = "running" if running else "waiting"
+        with (
+            closing(open_database(history.path)) as writer,
+            pytest.raises(HistoryError, match=f"run {second} is {status}; stop it before you delete it"),
+        ):
+            move_to_bin(writer, [first, second])
+        assert len(reading.list_runs(database)) == 2

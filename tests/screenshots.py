@@ -1,0 +1,103 @@
+"""Makes resources/screenshots: does the main job in the real window and takes a picture of every screen, light and dark.
+
+    uv run python -m tests.screenshots [--out FOLDER] [--size 1280x800]
+
+Run it under a display (``xvfb-run``) or with QT_QPA_PLATFORM=offscreen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QEventLoop, QSettings, Qt, QTimer
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+
+from workbench.gui import preferences, theme
+from workbench.gui.app import application
+from workbench.gui.main_window import MainWindow
+
+
+def pump(milliseconds: int) -> None:
+    """Let Qt work; unlike QTest.qWait an event loop lets the other threads have the interpreter."""
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 120) -> None:
+    """Let Qt work until something holds."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            raise TimeoutError(true)
+        pump(20)
+
+
+def picture(window: MainWindow, out: Path, name: str) -> None:
+    """Save what the window shows now."""
+    QApplication.processEvents()
+    pump(150)
+    window.grab().save(str(out / f"{name}.png"))
+
+
+def do_main_job(window: MainWindow, out: Path, look: str) -> None:
+    """Set up, launch, watch, find in the history, compare; a picture of each."""
+    wait_until(window.setup.launch.isEnabled)
+    if look == "light":
+        QTest.mouseClick(window.setup.launch, Qt.MouseButton.LeftButton)
+        wait_until(lambda: window.live.watched.running > 0)
+        wait_until(lambda: any(row.role == "student" for row in _rows(window)) or window.live.watched.finished)
+        wait_until(lambda: window.live.watched.finished)
+    window.tabs.setCurrentIndex(0)
+    wait_until(lambda: window.setup.distillation.picture.samples is not None and window.setup.launch.isEnabled())
+    picture(window, out, f"setup-{look}")
+    window.tabs.setCurrentIndex(1)
+    wait_until(lambda: look == "dark" or len(window.live.accuracy.line_keys()) > 0)
+    pump(600)
+    picture(window, out, f"live-{look}")
+    window.tabs.setCurrentIndex(2)
+    wait_until(lambda: bool(window.history.model.groups))
+    runs = [row.id for row in window.history.model.groups[0].rows]
+    window.history.select_runs(runs[-2:])
+    pump(500)
+    picture(window, out, f"history-{look}")
+    QTest.mouseClick(window.history.buttons["compare"], Qt.MouseButton.LeftButton)
+    wait_until(lambda: len(window.compare.plot.line_keys()) == 2)
+    picture(window, out, f"compare-{look}")
+
+
+def _rows(window: MainWindow) -> list:
+    return [row for group in window.history.model.groups for row in group.rows]
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "resources" / "screenshots")
+    parser.add_argument("--size", default="1280x800")
+    arguments = parser.parse_args()
+    width, height = map(int, arguments.size.split("x"))
+    with tempfile.TemporaryDirectory() as folder:
+        QSettings.setDefaultFormat(QSettings.Format.IniFormat)
+        QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, folder)
+        app = application()
+        theme.apply("light")
+        window = MainWindow(Path(folder) / "experiments.db", preferences.load())
+        window.resize(width, height)
+        window.show()
+        window.start_threads()
+        for look in ("light", "dark"):
+            window.dress(look)
+            do_main_job(window, arguments.out, look)
+        window.closed.connect(app.quit)
+        window.close()
+        wait_until(lambda: not window.isVisible() and window._ended())
+
+
+if __name__ == "__main__":
+    main()

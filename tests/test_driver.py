@@ -1,0 +1,429 @@
+"""Driving an experiment: what is done, reused, paused, stopped, failed and skipped, and what the history says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.experiments import DIVERGING, engine, launch, tiny
+from workbench.config import ExperimentConfig
+from workbench.distill import checkpoints
+from workbench.distill.evaluation import logits_on
+from workbench.distill.models import build
+from workbench.distill.training import Trainer, TrainerState
+from workbench.driver import Control, load_state, run_experiment
+from workbench.errors import CheckpointError, WorkbenchError
+from workbench.events import (
+    CheckpointWritten,
+    EpochEnded,
+    Event,
+    ExperimentFinished,
+    ExperimentStarted,
+    Metrics,
+    Note,
+    Paused,
+    RunFinished,
+    RunStarted,
+)
+from workbench.history import reading
+from workbench.history.database import open_for_reading
+from workbench.history.reading import RunRow
+from workbench.history.writing import History
+
+FAILING: dict[str, Any] = {f"teacher_training__{key}": value for key, value in DIVERGING.items()}
+
+
+@pytest.fixture
+def history(history_path: Path) -> Iterator[History]:
+    with History(history_path) as opened:
+        yield opened
+
+
+def rows(history: History, experiment: int = 0) -> list[RunRow]:
+    """The runs of an experiment, or all, by number."""
+    with closing(open_for_reading(history.path)) as database:
+        found = reading.list_runs(database)
+    return sorted((row for row in found if experiment in (0, row.experiment)), key=lambda row: row.id)
+
+
+def finished(events: list[Event]) -> list[tuple[str, str]]:
+    return [(event.name, event.status) for event in events if isinstance(event, RunFinished)]
+
+
+def ask(history: History, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+    with closing(open_for_reading(history.path)) as database:
+        return [tuple(row) for row in database.execute(sql, list(values)).fetchall()]
+
+
+def weights(history: History, run: int) -> dict[str, torch.Tensor]:
+    stored = history.weights_of(run)
+    return checkpoints.read(stored.path, stored.sha256)[0]
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+class Told(list[Event]):
+    """Keeps events, and does something at some of them."""
+
+    def __init__(self, kind: type[Event], act: Callable[[Any], None]) -> None:
+        super().__init__()
+        self.kind, self.act = kind, act
+
+    def __call__(self, event: Event) -> None:
+        self.append(event)
+        if isinstance(event, self.kind):
+            self.act(event)
+
+
+class TestDone:
+    def test_that_every_run_of_the_plan_is_done_and_told_in_order(self, history: History) -> None:
+        status, events = launch(history, tiny())
+        assert status == "done"
+        assert finished(events) == [(name, "done") for name in ("teacher 1", "teacher 2", "baseline", "student")]
+        assert events[0] == ExperimentStarted(1, "tiny", (1, 2, 3, 4))
+        assert events[-1] == ExperimentFinished(1, "tiny", "done", "")
+        assert [event.run for event in events if isinstance(event, RunStarted)] == [1, 2, 3, 4]
+        assert [(row.role, row.status, row.message) for row in rows(history)] == [
+            ("teacher", "done", ""),
+            ("teacher", "done", ""),
+            ("baseline", "done", ""),
+            ("student", "done", ""),
+        ]
+        assert ask(history, "SELECT status FROM experiments") == [("done",)]
+        assert ask(history, "SELECT count(*) FROM queue") == [(0,)]
+
+    def test_that_a_finished_run_has_figures_metrics_weights_and_predictions(self, history: History) -> None:
+        _, events = launch(history, tiny())
+        for row in rows(history):
+            figures = row.figures
+            assert figures["test_size"] == 500
+            assert figures["test_accuracy"] == pytest.approx(1 - figures["test_errors"] / 500)
+            assert row.step == row.steps
+            assert row.train_seconds > 0
+            assert row.samples_per_second is not None
+            assert row.samples_per_second > 0
+            with closing(open_for_reading(history.path)) as database:
+                stored = reading.curve(database, row.id, "loss")
+                told = [event for event in events if isinstance(event, Metrics) and event.run == row.id]
+                assert stored.value.tolist() == [dict(event.values)["loss"] for event in told if "loss" in dict(event.values)]
+                logits = reading.predictions(database, row.id)
+            assert logits is not None
+            data = engine().data(tiny().data)
+            assert int((logits.argmax(axis=1) != data.test.labels.numpy()).sum()) == pytest.approx(figures["test_errors"], abs=1)
+
+    def test_that_the_weights_on_disk_give_the_figures_in_the_history(self, history: History) -> None:
+        launch(history, tiny())
+        data = engine().data(tiny().data)
+        for row in rows(history):
+            model = build(history.config_of(row.id).model, data.shape, 10)
+            model.load_state_dict(weights(history, row.id))
+            predicted = logits_on(model, data, data.test.images).argmax(dim=1)
+            assert int((predicted != data.test.labels).sum()) == row.figures["test_errors"]
+
+    def test_that_a_student_is_compared_with_its_ensemble(self, history: History) -> None:
+        launch(history, tiny())
+        *others, student = rows(history)
+        figures = student.figures
+        assert 0 <= figures["teacher_agreement"] <= 1
+        assert figures["teacher_kl"] > 0
+        with closing(open_for_reading(history.path)) as database:
+            teachers = [reading.predictions(database, run) for run in (1, 2)]
+            assert reading.parents(database, student.id) == (1, 2)
+        mean = np.mean([softmax(logits) for logits in teachers if logits is not None], axis=0)
+        wrong = int((mean.argmax(axis=1) != engine().data(tiny().data).test.labels.numpy()).sum())
+        assert figures["ensemble_test_errors"] == pytest.approx(wrong, abs=2)
+        assert all("teacher_kl" not in row.figures for row in others)
+
+    def test_that_parameters_and_environment_are_recorded(self, history: History) -> None:
+        launch(history, tiny())
+        assert [row.parameters for row in rows(history)] == [64 * 16 + 16 + 160 + 10] * 2 + [64 * 8 + 8 + 80 + 10] * 2
+        with closing(open_for_reading(history.path)) as database:
+            environment = reading.run_details(database, 1).environment
+        assert environment["torch"] == torch.__version__
+        assert (environment["device"], environment["threads"], environment["precision"]) == ("cpu", 1, "float32")
+
+    def test_that_an_unlabelled_transfer_set_is_learned_from(self, history: History) -> None:
+        status, _ = launch(history, tiny(transfer__labelled=False, distillation__hard_weight=0))
+        assert status == "done"
+        with closing(open_for_reading(history.path)) as database:
+            assert "hard_loss" not in reading.metric_names(database, [4])
+            assert "hard_loss" in reading.metric_names(database, [3])
+
+    def test_that_a_student_with_jitter_learns_from_teachers_on_its_own_views(self, history: History) -> None:
+        status, _ = launch(history, tiny(training__jitter=1))
+        assert status == "done"
+
+    def test_that_an_early_stop_is_said(self, history: History) -> None:
+        config = tiny(training__patience=1, training__epochs=60, training__optimizer="sgd", training__learning_rate=1.5)
+        launch(history, config)
+        messages = [row.message for row in rows(history) if row.role == "baseline"]
+        assert messages[0].startswith("stopped early after ")
+        assert rows(history)[2].status == "done"
+
+    def test_that_an_experiment_is_done_once(self, history: History) -> None:
+        _, events = launch(history, tiny())
+        assert isinstance(events[0], ExperimentStarted)
+        with pytest.raises(WorkbenchError, match="experiment 1 is not waiting"):
+            run_experiment(engine(), history, 1, Control(), events.append)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    raised = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+
+
+class TestReuse:
+    def test_that_teachers_and_the_baseline_are_reused_and_the_student_is_trained_again(self, history: History) -> None:
+        launch(history, tiny())
+        status, events = launch(history, tiny())
+        assert status == "done"
+        assert finished(events) == [("teacher 1", "reused"), ("teacher 2", "reused"), ("baseline", "reused"), ("student", "done")]
+        assert events[0] == ExperimentStarted(2, "tiny", (1, 2, 3, 5))
+        assert [row.id for row in rows(history)] == [1, 2, 3, 4, 5]
+        assert same(weights(history, 4), weights(history, 5))
+        with closing(open_for_reading(history.path)) as database:
+            assert reading.experiment_runs(database, 2) == [
+                (1, "teacher", True),
+                (2, "teacher", True),
+                (3, "baseline", True),
+                (5, "student", False),
+            ]
+            assert reading.parents(database, 5) == (1, 2)
+
+    @pytest.mark.parametrize(
+        ("changes", "again"),
+        [
+            ({"distillation__temperature": 9}, {"student"}),
+            ({"name": "other"}, {"student"}),
+            ({"seed": 1}, {"baseline", "student"}),
+            ({"teacher_seed": 1}, {"teacher 2", "student"}),
+            ({"teachers__0__count": 3}, {"teacher 3", "student"}),
+            ({"data__split_seed": 1}, {"teacher 1", "teacher 2", "baseline", "student"}),
+        ],
+        ids=lambda part: "-".join(part),
+    )
+    def test_that_only_what_a_change_touches_is_trained_again(
+        self, changes: dict[str, Any], again: set[str], history: History
+    ) -> None:
+        launch(history, tiny())
+        _, events = launch(history, tiny(**changes))
+        assert {name for name, status in finished(events) if status == "done"} == again
+
+    @pytest.mark.parametrize("damage", ["flip a bit", "delete"])
+    def test_that_a_teacher_whose_checkpoint_does_not_verify_is_trained_again_with_a_note(
+        self, damage: str, history: History
+    ) -> None:
+        launch(history, tiny())
+        path = history.weights_of(1).path
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content) if damage == "flip a bit" else path.unlink()
+        status, events = launch(history, tiny())
+        assert status == "done"
+        assert finished(events)[:2] == [("teacher 1", "done"), ("teacher 2", "reused")]
+        assert [event.text for event in events if isinstance(event, Note)] == [
+            "the weights of run 1 are damaged or gone; teacher 1 is trained again"
+        ]
+        with closing(open_for_reading(history.path)) as database:
+            assert reading.parents(database, 6) == (5, 2)
+
+    def test_that_a_past_run_is_a_teacher_as_it_is(self, history: History) -> None:
+        launch(history, tiny())
+        config = tiny(teachers=[{"run": 4}, {"units": 16, "layers": 1}])
+        status, events = launch(history, config)
+        assert status == "done"
+        assert finished(events) == [("teacher 1", "reused"), ("teacher 2", "reused"), ("baseline", "reused"), ("student", "done")]
+        with closing(open_for_reading(history.path)) as database:
+            assert reading.parents(database, 5) == (4, 1)
+
+    def test_that_a_past_run_of_other_data_fails_the_student_with_a_sentence_and_the_baseline_is_done(
+        self, history: History, tmp_path: Path
+    ) -> None:
+        from tests.distill.data_files import write_idx
+
+        launch(history, tiny())
+        config = tiny(data__dataset=str(write_idx(tmp_path / "idx")), teachers=[{"run": 1}], transfer__fraction=1.0)
+        status, events = launch(history, config)
+        assert (status, finished(events)) == ("failed", [("teacher 1", "reused"), ("baseline", "done"), ("student", "failed")])
+        assert "run 1 was trained on images of [1, 8, 8] and 10 classes" in rows(history)[-1].message
+
+    def test_that_launching_again_gives_the_same_weights_in_another_history(self, history: History, tmp_path: Path) -> None:
+        launch(history, tiny())
+        with History(tmp_path / "other.db") as other:
+            launch(other, tiny())
+            for run in (1, 2, 3, 4):
+                assert same(weights(history, run), weights(other, run))
+                assert history.weights_of(run).sha256 == other.weights_of(run).sha256
+
+
+class TestPausing:
+    def test_that_a_pause_in_the_middle_changes_nothing_in_the_final_weights(self, history: History, tmp_path: Path) -> None:
+        launch(history, tiny())
+        waits = 0
+
+        def between_events() -> None:
+            nonlocal waits
+            if control.paused:
+                waits += 1
+                if waits % 3 == 0:
+                    control.resume()
+
+        def pause(event: Metrics) -> None:
+            if event.step % 3 == 2:
+                control.pause()
+
+        control = Control(between_events)
+        told = Told(Metrics, pause)
+        with History(tmp_path / "other.db") as other:
+            status = run_experiment(engine(), other, other.enqueue(tiny()), control, told)
+            assert status == "done"
+            pauses = [event.paused for event in told if isinstance(event, Paused)]
+            assert len(pauses) >= 8
+            assert pauses == [True, False] * (len(pauses) // 2)
+            for run in (1, 2, 3, 4):
+                assert same(weights(history, run), weights(other, run))
+                assert ask(history, "SELECT metric, step, value FROM metrics WHERE run = ?", run) == ask(
+                    other, "SELECT metric, step, value FROM metrics WHERE run = ?", run
+                )
+
+    def test_that_what_came_before_a_pause_is_in_the_history_while_it_lasts(self, history: History) -> None:
+        seen: list[tuple[Any, ...]] = []
+        control = Control()
+
+        def emit(event: Event) -> None:
+            if isinstance(event, Metrics) and (event.run, event.step) == (1, 5):
+                control.pause()
+            if event == Paused(1, True):
+                seen.extend(ask(history, "SELECT max(step), count(*) FROM metrics WHERE run = 1 AND metric = 'loss'"))
+                control.resume()
+
+        run_experiment(engine(), history, history.enqueue(tiny()), control, emit)
+        assert seen == [(5, 5)]
+
+
+class TestStopping:
+    @pytest.mark.parametrize(("end", "status"), [(Control.stop, "stopped"), (Control.interrupt, "interrupted")])
+    @pytest.mark.parametrize("paused", [False, True])
+    def test_that_a_stop_leaves_a_checkpoint_from_which_the_run_ends_as_if_it_had_not_been(
+        self, end: Callable[[Control], None], status: str, paused: bool, history: History, tmp_path: Path
+    ) -> None:
+        def stop(event: Metrics) -> None:
+            if (event.run, event.step) == (2, 7):
+                if paused:
+                    control.pause()
+                end(control)
+
+        control = Control()
+        told = Told(Metrics, stop)
+        assert run_experiment(engine(), history, history.enqueue(tiny()), control, told) == status
+        assert [(row.name, row.status) for row in rows(history)] == [
+            ("teacher 1", "done"),
+            ("teacher 2", status),
+            ("baseline", status),
+            ("student", status),
+        ]
+        assert rows(history)[1].message.startswith("at epoch 0.")
+        assert rows(history)[1].step == 7
+        assert ask(history, "SELECT status FROM experiments") == [(status,)]
+        tensors, values = load_state(history, 2)
+        resumed = Trainer.resume(engine().job(2, history.config_of(2)), TrainerState(tensors, values))
+        assert resumed.step == 7
+        for _ in resumed:
+            pass
+        with History(tmp_path / "other.db") as other:
+            launch(other, tiny())
+            assert same(resumed.weights(), weights(other, 2))
+
+    def test_that_a_stop_before_the_first_step_leaves_every_run_stopped(self, history: History) -> None:
+        control = Control()
+        control.stop()
+        status, events = launch(history, tiny(), control)
+        assert status == "stopped"
+        assert isinstance(events[-1], ExperimentFinished)
+        assert {row.status for row in rows(history)} <= {"stopped"}
+
+    def test_that_a_run_without_a_checkpoint_cannot_be_resumed(self, history: History) -> None:
+        launch(history, tiny())
+        with pytest.raises(CheckpointError, match="run 1 has no checkpoint to go on from"):
+            load_state(history, 1)
+
+
+class TestDiverging:
+    @pytest.fixture
+    def failed(self, history: History) -> tuple[str, list[Event]]:
+        return launch(history, tiny(**FAILING))
+
+    def test_that_the_run_fails_with_a_sentence_and_what_needs_it_is_skipped_and_the_rest_done(
+        self, history: History, failed: tuple[str, list[Event]]
+    ) -> None:
+        status, events = failed
+        assert status == "failed"
+        assert finished(events) == [
+            ("teacher 1", "failed"),
+            ("teacher 2", "failed"),
+            ("baseline", "done"),
+            ("student", "skipped"),
+        ]
+        first, _, baseline, student = rows(history)
+        assert first.message.startswith("the ")
+        assert "lower the learning rate (100)" in first.message
+        assert "\n" not in first.message
+        assert student.message == "not done, because teacher 1, teacher 2 failed"
+        assert baseline.figures["test_size"] == 500
+        assert ask(history, "SELECT status, message FROM experiments") == [("failed", "not done: teacher 1, teacher 2, student")]
+
+    def test_that_the_best_checkpoint_is_kept(self, history: History, failed: tuple[str, list[Event]]) -> None:
+        _, events = failed
+        best = [event.epoch for event in events if isinstance(event, EpochEnded) and event.run == 1 and event.best]
+        assert best, "no epoch ended well: the test shows nothing"
+        assert [event.kind for event in events if isinstance(event, CheckpointWritten) and event.run == 1] == ["weights"]
+        assert all(bool(torch.isfinite(tensor).all()) for tensor in weights(history, 1).values())
+
+    def test_that_the_value_that_is_no_number_is_stored_apart(self, history: History, failed: tuple[str, list[Event]]) -> None:
+        apart = ask(history, "SELECT metric, kind FROM nonfinite WHERE run = 1")
+        assert {metric for metric, _ in apart} & {"loss", "val_loss"}
+        assert {kind for _, kind in apart} <= {"nan", "inf"}
+        assert ask(history, "SELECT count(*) FROM metrics WHERE run = 1 AND abs(value) > 1e38") == [(0,)]
+
+    def test_that_a_failed_run_is_never_reused(self, history: History, failed: tuple[str, list[Event]]) -> None:
+        _, events = launch(history, tiny(**FAILING))
+        assert finished(events)[:3] == [("teacher 1", "failed"), ("teacher 2", "failed"), ("baseline", "reused")]
+
+    def test_that_a_student_that_diverges_fails_alone(self, history: History) -> None:
+        student = {f"training__{key}": value for key, value in DIVERGING.items()}
+        status, events = launch(history, tiny(**student, distillation__baseline=False))
+        assert (status, finished(events)[-1]) == ("failed", ("student", "failed"))
+
+
+class TestWrongExperiments:
+    @pytest.mark.parametrize(
+        ("config", "words"),
+        [
+            (tiny(transfer__leave_out=["cow"]), "there is no class 'cow'"),
+            (tiny(student={"model": "torchvision", "architecture": "vit_b_16"}), "student: vit_b_16 does not suit"),
+            (tiny(teachers=[{"run": 9}]), "there is no run 9"),
+        ],
+        ids=["class", "model", "run"],
+    )
+    def test_that_what_only_the_data_or_the_history_can_tell_fails_the_experiment_with_a_sentence(
+        self, config: ExperimentConfig, words: str, history: History
+    ) -> None:
+        status, events = launch(history, config)
+        assert status == "failed"
+        last = events[-1]
+        assert isinstance(last, ExperimentFinished)
+        assert words in last.message
+        assert rows(history) == []
+        assert ask(history, "SELECT status FROM experiments") == [("failed",)]
+
+    def test_that_the_engine_answers_questions_again_after_a_failure(self, history: History) -> None:
+        launch(history, tiny(transfer__leave_out=["cow"]))
+        assert not engine().busy

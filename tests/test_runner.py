@@ -1,0 +1,207 @@
+"""The background thread that does experiments and answers questions."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from tests.experiments import tiny
+from workbench.config import DataConfig
+from workbench.errors import WorkbenchError
+from workbench.events import (
+    Answer,
+    EngineFailed,
+    EngineReady,
+    ExperimentFinished,
+    ExperimentQueued,
+    ExperimentStarted,
+    Metrics,
+    Paused,
+    RunFinished,
+    RunStarted,
+)
+from workbench.history import reading
+from workbench.history.database import open_for_reading
+from workbench.runner import Executor, LocalThread
+
+if TYPE_CHECKING:
+    from workbench.engine import Engine
+    from workbench.history.writing import History
+
+Kind = TypeVar("Kind")
+LONG = tiny(teacher_training__epochs=100_000)
+
+
+class Desk:
+    """A thread and what it posted."""
+
+    def __init__(self, history: Path, **settings: Any) -> None:
+        self.history = history
+        self.news: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.seen: list[Any] = []
+        self.thread = LocalThread(history, {"device": "cpu", "threads": 1} | settings, self.news.put)
+        self.thread.start()
+
+    def until(self, kind: type[Kind], fits: Callable[[Kind], bool] = lambda news: True) -> Kind:
+        """Wait for news of a kind."""
+        while True:
+            news = self.news.get(timeout=60)
+            self.seen.append(news)
+            if isinstance(news, kind) and fits(news):
+                return news
+            assert not isinstance(news, EngineFailed), news.message
+
+    def rest(self) -> list[Any]:
+        """What is left once the thread has ended."""
+        found = []
+        while not self.news.empty():
+            found.append(self.news.get())
+        return found
+
+    def statuses(self) -> list[tuple[str, str]]:
+        with closing(open_for_reading(self.history)) as database:
+            return [(row.name, row.status) for row in sorted(reading.list_runs(database), key=lambda row: row.id)]
+
+
+@pytest.fixture
+def desk(history_path: Path) -> Iterator[Desk]:
+    desk = Desk(history_path)
+    yield desk
+    desk.thread.close()
+    assert desk.thread.join(60)
+
+
+def test_that_the_thread_says_when_it_is_ready_and_ends_when_closed(history_path: Path) -> None:
+    desk = Desk(history_path)
+    assert desk.until(EngineReady).device == "cpu"
+    desk.thread.close()
+    assert desk.thread.join(60)
+    assert history_path.exists()
+    assert list((history_path.parent / "experiments.files" / "locks").iterdir()) == []
+
+
+def test_that_it_is_an_executor(desk: Desk) -> None:
+    executor: Executor = desk.thread
+    executor.submit(tiny())
+    assert desk.until(ExperimentFinished).status == "done"
+
+
+def test_that_experiments_are_done_one_after_the_other_in_the_order_they_were_launched(desk: Desk) -> None:
+    for name in ("a", "b", "c"):
+        desk.thread.submit(tiny(name=name))
+    last = desk.until(ExperimentFinished, lambda news: news.name == "c")
+    assert last.status == "done"
+    turns = [news for news in desk.seen if isinstance(news, (ExperimentStarted, ExperimentFinished))]
+    assert [(type(turn), turn.name) for turn in turns] == [
+        (kind, name) for name in "abc" for kind in (ExperimentStarted, ExperimentFinished)
+    ]
+    assert [news.name for news in desk.seen if isinstance(news, ExperimentQueued)] == ["a", "b", "c"]
+
+
+def test_that_questions_are_answered_while_an_experiment_goes_on_and_after_it(desk: Desk) -> None:
+    def threads(engine: Engine, history: History) -> tuple[str, tuple[int, int, int]]:
+        return threading.current_thread().name, engine.data(DataConfig()).shape
+
+    desk.thread.submit(LONG)
+    desk.until(RunStarted)
+    assert desk.thread.busy
+    desk.thread.ask(7, threads)
+    answer = desk.until(Answer)
+    assert (answer.token, answer.value, answer.error) == (7, ("engine", (1, 8, 8)), None)
+    desk.thread.stop()
+    assert desk.until(ExperimentFinished).status == "stopped"
+    desk.thread.ask(8, threads)
+    assert desk.until(Answer).token == 8
+
+
+def test_that_a_question_is_answered_in_a_pause(desk: Desk) -> None:
+    desk.thread.submit(LONG)
+    desk.until(Metrics)
+    desk.thread.pause()
+    desk.until(Paused, lambda news: news.paused)
+    desk.thread.ask(1, lambda engine, history: engine.busy)
+    assert desk.until(Answer).value is True
+    desk.thread.resume()
+    desk.until(Paused, lambda news: not news.paused)
+    desk.until(Metrics)
+    desk.thread.stop()
+    desk.until(ExperimentFinished)
+
+
+@pytest.mark.parametrize("error", [WorkbenchError("in a sentence"), ZeroDivisionError("a bug")])
+def test_that_a_question_that_fails_answers_with_its_error_and_harms_nothing(error: Exception, desk: Desk) -> None:
+    def question(engine: Engine, history: History) -> None:
+        raise error
+
+    desk.thread.ask(3, question)
+    answer = desk.until(Answer)
+    assert (answer.token, answer.value, answer.error) == (3, None, error)
+    desk.thread.submit(tiny())
+    assert desk.until(ExperimentFinished).status == "done"
+
+
+def test_that_stopping_ends_the_experiment_under_way_and_the_next_is_done(desk: Desk) -> None:
+    desk.thread.submit(LONG)
+    desk.thread.submit(tiny(name="next"))
+    desk.until(Metrics)
+    desk.thread.pause()
+    desk.until(Paused)
+    desk.thread.stop()
+    assert desk.until(ExperimentFinished).status == "stopped"
+    assert desk.until(ExperimentFinished).status == "done"
+    assert desk.statuses()[0] == ("teacher 1", "stopped")
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_that_closing_ends_the_run_under_way_with_a_checkpoint(paused: bool, history_path: Path) -> None:
+    desk = Desk(history_path)
+    desk.thread.submit(LONG)
+    desk.until(Metrics)
+    if paused:
+        desk.thread.pause()
+        desk.until(Paused)
+    desk.thread.close()
+    assert desk.thread.join(60)
+    ends = [news for news in desk.rest() if isinstance(news, (RunFinished, ExperimentFinished))]
+    assert [news.status for news in ends] == ["interrupted", "interrupted"]
+    assert {status for _, status in desk.statuses()} == {"interrupted"}
+    with closing(open_for_reading(history_path)) as database:
+        assert [kind for kind, _, _ in reading.run_details(database, 1).artefacts] == ["state"]
+
+
+def test_that_pause_resume_and_stop_with_nothing_under_way_are_harmless(desk: Desk) -> None:
+    desk.thread.pause()
+    desk.thread.resume()
+    desk.thread.stop()
+    desk.thread.submit(tiny())
+    assert desk.until(ExperimentFinished).status == "done"
+    assert not any(isinstance(news, Paused) for news in desk.seen)
+
+
+@pytest.mark.parametrize(
+    ("settings", "make", "words"),
+    [
+        ({}, Path.mkdir, "is a folder"),
+        ({"device": "tpu"}, lambda path: None, "there is no device 'tpu'"),
+    ],
+)
+def test_that_an_engine_that_cannot_start_says_why_in_a_sentence(
+    settings: dict[str, Any], make: Callable[[Path], object], words: str, history_path: Path
+) -> None:
+    make(history_path)
+    desk = Desk(history_path, **settings)
+    assert words in desk.until(EngineFailed).message
+    assert desk.thread.join(60)
+
+
+def test_that_what_fails_an_experiment_is_told_and_the_next_is_done(desk: Desk) -> None:
+    desk.thread.submit(tiny(transfer__leave_out=["cow"]))
+    assert "there is no class 'cow'" in desk.until(ExperimentFinished).message
+    desk.thread.submit(tiny())
+    assert desk.until(ExperimentFinished).status == "done"

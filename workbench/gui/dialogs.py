@@ -1,0 +1,104 @@
+"""Settings, and About."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import PySide6
+import pyqtgraph
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QListWidget,
+    QMessageBox,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workbench import __version__
+from workbench.distill.sources import data_folders
+from workbench.gui.forms import label
+from workbench.gui.preferences import DEVICES, THEMES, Preferences
+
+
+class SettingsDialog(QDialog):
+    """Data folders, device, threads and theme."""
+
+    def __init__(self, preferences: Preferences, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("Settings")
+        self.folders = QListWidget()
+        self.folders.setAccessibleName("Data folders")
+        self.folders.setToolTip("Folders to look for data sets in, before the download cache.")
+        self.folders.addItems([str(folder) for folder in preferences.folders])
+        add, remove = QPushButton("Add…"), QPushButton("Remove")
+        add.clicked.connect(self._add)
+        remove.clicked.connect(lambda: self.folders.takeItem(self.folders.currentRow()))
+        buttons = QVBoxLayout()
+        buttons.addWidget(add)
+        buttons.addWidget(remove)
+        buttons.addStretch(1)
+        folders = QHBoxLayout()
+        folders.addWidget(self.folders, 1)
+        folders.addLayout(buttons)
+        self.device = QComboBox()
+        self.device.addItems(list(DEVICES))
+        self.device.setCurrentText(preferences.device)
+        self.device.setToolTip("auto takes a CUDA or MPS device where there is one, else the CPU.")
+        self.threads = QSpinBox()
+        self.threads.setRange(0, 1024)
+        self.threads.setSpecialValueText("chosen by the model's size")
+        self.threads.setValue(preferences.threads)
+        self.threads.setToolTip("CPU threads of torch. Left to itself, the workbench leaves a core to the window.")
+        self.theme = QComboBox()
+        self.theme.addItems(list(THEMES))
+        self.theme.setCurrentText(preferences.theme)
+        form = QFormLayout()
+        form.addRow(label("Data folders"), folders)
+        form.addRow("", label(f"Also looked in: {', '.join(map(str, data_folders()))}", "faint", wrap=True))
+        form.addRow(label("Device"), self.device)
+        form.addRow(label("Threads"), self.threads)
+        form.addRow(label("Theme"), self.theme)
+        box = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
+        box.accepted.connect(self.accept)
+        box.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(label("A change of device or threads holds from the next experiment on.", "faint", wrap=True))
+        layout.addWidget(box)
+        self.resize(560, 380)
+
+    def preferences(self) -> Preferences:
+        """What the dialog shows."""
+        return Preferences(
+            folders=tuple(Path(self.folders.item(row).text()) for row in range(self.folders.count())),
+            device=self.device.currentText(),
+            threads=self.threads.value(),
+            theme=self.theme.currentText(),
+        )
+
+    def _add(self) -> None:
+        if chosen := QFileDialog.getExistingDirectory(self, "A folder with data sets"):
+            self.folders.addItem(chosen)
+
+
+def show_about(parent: QWidget, torch: str, device: str, history: Path) -> None:
+    """Versions and the device in use."""
+    box = QMessageBox(parent)
+    box.setWindowTitle("About the distillation workbench")
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText(f"Distillation workbench {__version__}")
+    box.setInformativeText(
+        "Hinton, Vinyals and Dean: Distilling the Knowledge in a Neural Network (2015), by point and click.\n\n"
+        f"Device in use: {device}\ntorch {torch}\nPySide6 {PySide6.__version__}, pyqtgraph {pyqtgraph.__version__}\n"
+        f"Python {platform.python_version()} on {platform.system()}\n\nHistory: {history}\nMIT licence"
+    )
+    box.exec()

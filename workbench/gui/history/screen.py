@@ -1,0 +1,285 @@
+"""Every run ever made: find one, look into it, open it as a new set-up, compare, delete with undo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QSortFilterProxyModel, Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QKeySequence, QUndoCommand, QUndoStack
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QPushButton,
+    QSplitter,
+    QStackedWidget,
+    QTreeView,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+from sqlite_utils import Database
+
+from workbench.config import ExperimentConfig
+from workbench.errors import ConfigError
+from workbench.gui.forms import label
+from workbench.gui.history.model import SORT_ROLE, HistoryModel
+from workbench.history import changes, reading
+from workbench.history.reading import RunDetails, RunRow
+
+AskHistory = Callable[[Hashable, Callable[[Database], Any], Callable[[Any], None]], None]
+LOOK_MILLISECONDS = 1500
+
+
+class _Sorted(QSortFilterProxyModel):
+    """Sorts by raw values, the empty ones last, and keeps the runs of an experiment whose name matches."""
+
+    def lessThan(self, left: QModelIndex, right: QModelIndex) -> bool:
+        """Whether one cell comes before another."""
+        first, second = left.data(SORT_ROLE), right.data(SORT_ROLE)
+        if first is None or second is None:
+            return first is None and second is not None
+        return bool(first < second)
+
+
+class _Delete(QUndoCommand):
+    def __init__(self, screen: HistoryScreen, runs: list[int]) -> None:
+        super().__init__(f"delete {len(runs)} run{'s' if len(runs) > 1 else ''}")
+        self._screen, self._runs = screen, runs
+
+    def redo(self) -> None:
+        runs = self._runs
+        self._screen.change(lambda database: changes.move_to_bin(database, runs))
+
+    def undo(self) -> None:
+        runs = self._runs
+        self._screen.change(lambda database: changes.take_from_bin(database, runs))
+
+
+class HistoryScreen(QWidget):
+    """Reads and changes the history through the callables it is given, and never waits for them."""
+
+    setup_wanted = Signal(object)
+    compare_wanted = Signal(list)
+    teacher_wanted = Signal(int, str)
+    said = Signal(str)
+
+    def __init__(self, ask_history: AskHistory, change_history: AskHistory) -> None:
+        super().__init__()
+        self._ask, self._change = ask_history, change_history
+        self._details: RunDetails | None = None
+        self._version = -1
+        self.undo_stack = QUndoStack(self)
+        self.model = HistoryModel(self)
+        self.sorted = _Sorted(self)
+        self.sorted.setSourceModel(self.model)
+        self.sorted.setRecursiveFilteringEnabled(True)
+        self.sorted.setAutoAcceptChildRows(True)
+        self.sorted.setFilterKeyColumn(-1)
+        self.sorted.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.pages = QStackedWidget()
+        empty = label("No runs yet.\n\nEverything you launch is kept here, in one SQLite file.", "faint")
+        empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.pages.addWidget(empty)
+        self.pages.addWidget(self._table())
+        layout = QVBoxLayout(self)
+        layout.addLayout(self._top())
+        layout.addWidget(self.pages, 1)
+        self._looking = QTimer(self)
+        self._looking.setInterval(LOOK_MILLISECONDS)
+        self._looking.timeout.connect(self._look)
+        self._looking.start()
+        self._select()
+
+    def _top(self) -> QHBoxLayout:
+        self.filter = QLineEdit()
+        self.filter.setPlaceholderText("Filter: a name, model, data set, status…  (Ctrl+F)")
+        self.filter.setClearButtonEnabled(True)
+        self.filter.setAccessibleName("Filter")
+        self.filter.textChanged.connect(self._filtered)
+        self.buttons = {}
+        row = QHBoxLayout()
+        row.addWidget(self.filter, 1)
+        for key, text, help_, slot in (
+            ("open", "Open as new set-up", "Fill the set-up with this run's experiment.", self._open),
+            ("compare", "Compare", "Lay the selected runs over each other (Ctrl+K).", self._compare),
+            ("teacher", "Use as teacher", "Add the selected run to the ensemble of the set-up.", self._teach),
+            ("delete", "Delete", "Delete the selected runs (Del); Ctrl+Z takes them back.", self.delete_selected),
+        ):
+            button = QPushButton(text)
+            button.setToolTip(help_)
+            button.clicked.connect(slot)
+            self.buttons[key] = button
+            row.addWidget(button)
+        return row
+
+    def _table(self) -> QSplitter:
+        self.tree = QTreeView()
+        self.tree.setModel(self.sorted)
+        self.tree.setAccessibleName("Runs")
+        self.tree.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.tree.setUniformRowHeights(True)
+        self.tree.setAlternatingRowColors(True)
+        self.tree.setSortingEnabled(True)
+        self.tree.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+        self.tree.header().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        self.tree.header().setStretchLastSection(True)
+        self.tree.selectionModel().selectionChanged.connect(lambda *_: self._select())
+        self.tree.doubleClicked.connect(lambda _: self._compare())
+        delete = QAction("Delete", self.tree)
+        delete.setShortcut(QKeySequence.StandardKey.Delete)
+        delete.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        delete.triggered.connect(self.delete_selected)
+        self.tree.addAction(delete)
+        self.details = QTreeWidget()
+        self.details.setHeaderLabels(["Details", ""])
+        self.details.setAccessibleName("Details of the run")
+        self.details.setUniformRowHeights(True)
+        self.splitter = QSplitter()
+        self.splitter.setObjectName("history-columns")
+        self.splitter.addWidget(self.tree)
+        self.splitter.addWidget(self.details)
+        self.splitter.setSizes([960, 300])
+        return self.splitter
+
+    # Reading
+
+    def reload(self) -> None:
+        """Read the runs anew."""
+        self._ask("runs", lambda database: (reading.data_version(database), reading.list_runs(database)), self._show)
+
+    def change(self, change: Callable[[Database], None]) -> None:
+        """Change the history, then read it anew."""
+        self._change("change", change, lambda _: self.reload())
+
+    def selected_runs(self) -> list[int]:
+        """The selected runs; a selected experiment stands for all of its runs."""
+        found: list[int] = []
+        for index in self.tree.selectionModel().selectedRows():
+            found += [run for run in self.model.runs_at(self.sorted.mapToSource(index)) if run not in found]
+        return found
+
+    def select_runs(self, runs: list[int]) -> None:
+        """Select these runs and show the first."""
+        selection = self.tree.selectionModel()
+        selection.clearSelection()
+        for place, group in enumerate(self.model.groups):
+            for row, run in enumerate(group.rows):
+                if run.id in runs:
+                    index = self.sorted.mapFromSource(self.model.index(row, 0, self.model.index(place, 0)))
+                    flags = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
+                    selection.select(index, flags)
+                    self.tree.expand(index.parent())
+                    self.tree.scrollTo(index)
+
+    def _look(self) -> None:
+        if self.isVisible():
+            self._ask("version", reading.data_version, lambda version: self.reload() if version != self._version else None)
+
+    def showEvent(self, event: Any) -> None:
+        """Read the runs when the screen comes to the front."""
+        self.reload()
+        super().showEvent(event)
+
+    def _show(self, found: tuple[int, list[RunRow]]) -> None:
+        first = not self.model.groups
+        self._version, rows = found
+        chosen = self.selected_runs()
+        known = {group.experiment for group in self.model.groups}
+        open_before = {group.experiment for place, group in enumerate(self.model.groups) if self._is_open(place)}
+        self.model.show_rows(rows)
+        for place, group in enumerate(self.model.groups):
+            if group.experiment in open_before or group.experiment not in known:
+                self.tree.setExpanded(self.sorted.mapFromSource(self.model.index(place, 0)), place < 50 or not first)
+        if chosen and set(chosen) != set(self.selected_runs()):
+            self.select_runs(chosen)
+        self.pages.setCurrentIndex(1 if rows else 0)
+        if first and rows:
+            for column in range(self.model.columnCount()):
+                self.tree.resizeColumnToContents(column)
+        self._select()
+
+    def _is_open(self, place: int) -> bool:
+        return self.tree.isExpanded(self.sorted.mapFromSource(self.model.index(place, 0)))
+
+    def _filtered(self, text: str) -> None:
+        self.sorted.setFilterFixedString(text)
+        if text:
+            self.tree.expandAll()
+
+    # Details and buttons
+
+    def _select(self) -> None:
+        runs = self.selected_runs()
+        self.buttons["open"].setEnabled(bool(runs))
+        self.buttons["compare"].setEnabled(bool(runs))
+        self.buttons["delete"].setEnabled(bool(runs))
+        self.buttons["teacher"].setEnabled(len(runs) == 1)
+        if runs:
+            self._ask("details", lambda database: reading.run_details(database, runs[0]), self._show_details)
+        else:
+            self._details = None
+            self.details.clear()
+
+    def _show_details(self, details: RunDetails) -> None:
+        if details.row.id not in self.selected_runs():
+            return
+        same = self._details is not None and self._details.row.id == details.row.id
+        if same and self._details == details:
+            return
+        self._details = details
+        self.details.clear()
+        row = details.row
+        sections: dict[str, dict[str, Any]] = {
+            f"{row.name}, run {row.id}": {
+                "status": row.status, "message": row.message or "–", "experiment": f"{row.experiment_name} #{row.experiment}",
+                "epochs": f"{row.epochs:g}", "steps": row.step, "training rate": f"{row.samples_per_second or 0:,.0f} samples/s",
+                "teachers": ", ".join(map(str, details.parents)) or "–", "students": ", ".join(map(str, details.children)) or "–",
+            },
+            "Figures": {name.replace("_", " "): f"{value:.6g}" for name, value in sorted(row.figures.items())},
+            "Settings": details.settings,
+            "Environment": details.environment,
+            "Files": {kind: f"{path} ({size:,} bytes)" for kind, path, size in details.artefacts},
+        }  # fmt: skip
+        for title, values in sections.items():
+            if values:
+                section = QTreeWidgetItem([title])
+                for key, value in values.items():
+                    item = QTreeWidgetItem([str(key), str(value)])
+                    item.setToolTip(1, str(value))
+                    section.addChild(item)
+                self.details.addTopLevelItem(section)
+                section.setExpanded(title != "Environment")
+        self.details.resizeColumnToContents(0)
+
+    def _open(self) -> None:
+        if self._details is not None:
+            try:
+                self.setup_wanted.emit(ExperimentConfig.from_dict(self._details.experiment_config))
+            except ConfigError as error:
+                self.said.emit(f"This run's experiment cannot be opened by this version: {error}.")
+
+    def _compare(self) -> None:
+        if runs := self.selected_runs():
+            self.compare_wanted.emit(runs)
+
+    def _teach(self) -> None:
+        if self._details is None:
+            return
+        row = self._details.row
+        if row.status != "done":
+            self.said.emit(f"Run {row.id} is {row.status}; only a finished run can teach.")
+        else:
+            self.teacher_wanted.emit(row.id, f"Past run {row.id}: {row.model}, {row.name} of {row.experiment_name}")
+
+    def delete_selected(self) -> None:
+        """Delete what is selected; undo takes it back."""
+        runs = self.selected_runs()
+        busy = [row.id for group in self.model.groups for row in group.rows if row.id in runs and row.status in ("running", "waiting")]
+        if busy:
+            self.said.emit(f"Run {busy[0]} is still under way; stop it before you delete it.")
+        elif runs:
+            self.undo_stack.push(_Delete(self, runs))

@@ -1,0 +1,285 @@
+"""The window: four screens, and flat wiring between them, the engine thread and the history thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QTimer, QUrl, Signal
+from PySide6.QtGui import QAction, QCloseEvent, QDesktopServices, QKeySequence
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMessageBox, QTabWidget, QToolButton, QVBoxLayout, QWidget
+
+from workbench.config import ExperimentConfig
+from workbench.events import EngineFailed, EngineReady, ExperimentFinished, RunFinished
+from workbench.gui import preferences, theme
+from workbench.gui.compare.screen import CompareScreen
+from workbench.gui.dialogs import SettingsDialog, show_about
+from workbench.gui.forms import label
+from workbench.gui.history.screen import HistoryScreen
+from workbench.gui.live.screen import LiveScreen
+from workbench.gui.preferences import Preferences
+from workbench.gui.run_feed import RunFeed
+from workbench.gui.setup.screen import SetupScreen
+from workbench.history.thread import HistoryThread
+from workbench.paths import log_path
+from workbench.runner import LocalThread
+
+JOIN_MILLISECONDS = 50
+
+
+class Banner(QFrame):
+    """A sentence above everything, until it is dismissed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.text = label(wrap=True)
+        away = QToolButton()
+        away.setText("Dismiss")
+        away.clicked.connect(self.hide)
+        row = QHBoxLayout(self)
+        row.addWidget(self.text, 1)
+        row.addWidget(away)
+        self.hide()
+
+    def say(self, sentence: str) -> None:
+        """Show a sentence."""
+        self.text.setText(sentence)
+        self.show()
+
+
+class MainWindow(QMainWindow):
+    """Owns the two background threads; ``closed`` is emitted once both have ended."""
+
+    closed = Signal()
+
+    def __init__(self, history: Path, chosen: Preferences, folders: tuple[Path, ...] = (), device: str = "") -> None:
+        super().__init__()
+        self.history_path, self.preferences = history, chosen
+        self._folders, self._device = folders, device
+        self._torch, self._device_in_use = "not started yet", "not known yet"
+        self._closing = False
+        self.setWindowTitle(f"{history.name} – Distillation workbench")
+        self.feed = RunFeed(self)
+        self.executor = LocalThread(history, chosen.engine(folders, device), self.feed.post)
+        self.history_thread = HistoryThread(history, self.feed.post)
+        self.setup = SetupScreen(self._ask_engine)
+        self.live = LiveScreen(self._ask_history)
+        self.history = HistoryScreen(self._ask_history, self._change_history)
+        self.compare = CompareScreen(self._ask_history)
+        self.banner = Banner()
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        for screen, title in ((self.setup, "Set up"), (self.live, "Live"), (self.history, "History"), (self.compare, "Compare")):
+            self.tabs.addTab(screen, title)
+        middle = QWidget()
+        layout = QVBoxLayout(middle)
+        layout.setContentsMargins(6, 4, 6, 2)
+        layout.addWidget(self.banner)
+        layout.addWidget(self.tabs, 1)
+        self.setCentralWidget(middle)
+        self.engine_state = label("starting the engine…", "faint")
+        self.statusBar().addWidget(self.engine_state, 1)
+        self.statusBar().addPermanentWidget(label(str(history.absolute()), "faint"))
+        self._menus()
+        self._wire()
+        self.resize(1280, 800)
+        preferences.restore_layout(self)
+
+    def start_threads(self) -> None:
+        """Start the engine and the history thread, once the window is on the screen."""
+        self.executor.start()
+        self.history_thread.start()
+
+    def _wire(self) -> None:
+        self.feed.news.connect(self._take)
+        self.feed.failed.connect(lambda error: self.banner.say(str(error)))
+        self.setup.launched.connect(self._launch)
+        self.setup.said.connect(self.banner.say)
+        self.setup.teachers.past_wanted.connect(self._choose_past_run)
+        self.live.pause_wanted.connect(lambda on: self.executor.pause() if on else self.executor.resume())
+        self.live.stop_wanted.connect(self.executor.stop)
+        self.live.results_wanted.connect(self._compare)
+        self.history.compare_wanted.connect(self._compare)
+        self.history.setup_wanted.connect(self._open_setup)
+        self.history.teacher_wanted.connect(self._use_as_teacher)
+        self.history.said.connect(self.banner.say)
+        self.compare.history_wanted.connect(lambda: self.tabs.setCurrentWidget(self.history))
+
+    def _menus(self) -> None:
+        file, edit, run, view, help_ = (self.menuBar().addMenu(name) for name in ("&File", "&Edit", "&Run", "&View", "&Help"))
+        self._act(file, "Open recipe…", "Ctrl+O", self._open_recipe)
+        self._act(file, "Save as recipe…", "Ctrl+S", self.setup.save_file)
+        file.addSeparator()
+        self._act(file, "Settings…", "Ctrl+,", self.show_settings)
+        self._act(file, "Quit", "Ctrl+Q", self.close)
+        undo = self.history.undo_stack.createUndoAction(self, "Undo")
+        undo.setShortcut(QKeySequence.StandardKey.Undo)
+        redo = self.history.undo_stack.createRedoAction(self, "Redo")
+        redo.setShortcut(QKeySequence.StandardKey.Redo)
+        edit.addAction(undo)
+        edit.addAction(redo)
+        self._act(edit, "Filter the history", "Ctrl+F", self._filter)
+        self._act(run, "Launch", "", self.setup.launch.click)
+        self._act(run, "Pause or resume", "Ctrl+P", self.live.pause.click)
+        self._act(run, "Stop", "Ctrl+.", self.live.stop.click)
+        self._act(run, "Compare selected runs", "Ctrl+K", self.history.buttons["compare"].click)
+        for place in range(self.tabs.count()):
+            name = self.tabs.tabText(place)
+            self._act(view, name, f"Ctrl+{place + 1}", lambda place=place: self.tabs.setCurrentIndex(place))
+        view.addSeparator()
+        for name in preferences.THEMES:
+            self._act(view, f"{name.capitalize()} theme", "", lambda name=name: self._choose_theme(name))
+        self._act(help_, "Open the log file", "", self._open_log)
+        self._act(help_, "About", "", lambda: show_about(self, self._torch, self._device_in_use, self.history_path))
+
+    def _act(self, menu: Any, text: str, keys: str, slot: Callable[[], Any]) -> QAction:
+        action = QAction(text, self)
+        if keys:
+            action.setShortcut(QKeySequence(keys))
+        action.triggered.connect(lambda _: slot())
+        menu.addAction(action)
+        return action
+
+    # Between the threads and the screens
+
+    def _ask_engine(
+        self, topic: Hashable, question: Any, answered: Callable[[Any], None], failed: Callable[[Exception], None] | None = None
+    ) -> None:
+        self.feed.ask(("engine", topic), lambda token: self.executor.ask(token, question), answered, failed)
+
+    def _ask_history(self, topic: Hashable, reading: Any, answered: Callable[[Any], None]) -> None:
+        self.feed.ask(("history", topic), lambda token: self.history_thread.ask(token, reading), answered)
+
+    def _change_history(self, topic: Hashable, change: Any, answered: Callable[[Any], None]) -> None:
+        self._changes = getattr(self, "_changes", 0) + 1
+        self.feed.ask((topic, self._changes), lambda token: self.history_thread.change(token, change), answered)
+
+    def _take(self, news: object) -> None:
+        match news:
+            case EngineReady():
+                self._device_in_use, self._torch = news.device, news.torch
+                self.engine_state.setText(f"ready on {news.device}")
+                self.setup.set_engine_there(True)
+                self.history.reload()
+            case EngineFailed():
+                self.engine_state.setText("the engine is not running")
+                self.banner.say(news.message)
+            case _:
+                self.live.take(news)
+                if isinstance(news, (RunFinished, ExperimentFinished)):
+                    self.history.reload()
+                    self.setup.refresh()
+
+    def _launch(self, config: ExperimentConfig) -> None:
+        self.executor.submit(config)
+        self.tabs.setCurrentWidget(self.live)
+
+    def _compare(self, runs: list[int]) -> None:
+        self.compare.compare(runs)
+        self.tabs.setCurrentWidget(self.compare)
+
+    def _open_setup(self, config: ExperimentConfig) -> None:
+        self.setup.show_config(config)
+        self.tabs.setCurrentWidget(self.setup)
+
+    def _choose_past_run(self) -> None:
+        self.tabs.setCurrentWidget(self.history)
+        self.banner.say("Select a finished run below and press “Use as teacher”.")
+
+    def _use_as_teacher(self, run: int, words: str) -> None:
+        self.banner.hide()
+        self.setup.add_past_run(run, words)
+        self.tabs.setCurrentWidget(self.setup)
+
+    # Menus
+
+    def _open_recipe(self) -> None:
+        self.tabs.setCurrentWidget(self.setup)
+        self.setup.open_file()
+
+    def _filter(self) -> None:
+        self.tabs.setCurrentWidget(self.history)
+        self.history.filter.setFocus()
+
+    def show_settings(self) -> None:
+        """The Settings dialog."""
+        dialog = SettingsDialog(self.preferences, self)
+        if dialog.exec():
+            self.take_preferences(dialog.preferences())
+
+    def take_preferences(self, chosen: Preferences) -> None:
+        """Store and follow new preferences."""
+        self.preferences = chosen
+        preferences.save(chosen)
+        self.dress(chosen.theme)
+        settings = chosen.engine(self._folders, self._device)
+
+        def configured(device: str) -> None:
+            self._device_in_use = device
+            self.engine_state.setText(f"ready on {device}")
+            self.setup.refresh()
+
+        self._ask_engine("configure", lambda engine, _: engine.configure(**settings), configured)
+
+    def dress(self, wanted: str) -> None:
+        """Put on a theme."""
+        theme.apply(wanted)
+        for plot in (self.live.losses, self.live.accuracy):
+            plot.dress()
+        self.compare.dress()
+        self.setup.distillation.picture.update()
+        self.setup.data.sheet.update()
+
+    def _choose_theme(self, name: str) -> None:
+        self.take_preferences(
+            Preferences(
+                folders=self.preferences.folders, device=self.preferences.device, threads=self.preferences.threads, theme=name
+            )
+        )
+
+    def _open_log(self) -> None:
+        if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(log_path()))):
+            self.banner.say(f"The log file is {log_path()}.")
+
+    # Closing
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Ask where a run goes on; then end the threads without freezing, and close once they have ended."""
+        if self._ended():
+            event.accept()
+            self.feed.stop()
+            self.closed.emit()
+            return
+        event.ignore()
+        if self._closing:
+            return
+        if self.executor.busy and not self._may_stop():
+            return
+        self._closing = True
+        preferences.remember_layout(self)
+        self.engine_state.setText("stopping with a checkpoint…")
+        self.setEnabled(False)
+        if not self.executor.busy:
+            self.hide()
+        self.executor.close()
+        self.history_thread.close()
+        self._joining = QTimer(self)
+        self._joining.setInterval(JOIN_MILLISECONDS)
+        self._joining.timeout.connect(lambda: self.close() if self._ended() else None)
+        self._joining.start()
+
+    def _ended(self) -> bool:
+        return self._closing and self.executor.join(0) and self.history_thread.join(0)
+
+    def _may_stop(self) -> bool:
+        box = QMessageBox(self)
+        box.setWindowTitle("A model is training")
+        box.setText("A model is still training.")
+        box.setInformativeText("Stop it with a checkpoint and quit, or keep training?")
+        stop = box.addButton("Stop and quit", QMessageBox.ButtonRole.AcceptRole)
+        keep = box.addButton("Keep training", QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(keep)
+        box.exec()
+        return box.clickedButton() is stop
