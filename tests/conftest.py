@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch loads: threads that wait for each other are slow on a busy machine
 
 hypothesis.settings.register_profile("workbench", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("workbench")

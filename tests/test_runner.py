@@ -205,3 +205,27 @@ def test_that_what_fails_an_experiment_is_told_and_the_next_is_done(desk: Desk) 
     assert "there is no class 'cow'" in desk.until(ExperimentFinished).message
     desk.thread.submit(tiny())
     assert desk.until(ExperimentFinished).status == "done"
+
+
+def test_that_questions_asked_meanwhile_leave_the_weights_as_they_would_be(tmp_path: Path) -> None:
+    config = tiny(teachers__0__dropout=0.5, teacher_training__epochs=6)
+    hashes = []
+    for name, questions in (("alone", 0), ("asked", 400)):
+        desk = Desk(tmp_path / f"{name}.db")
+        desk.until(EngineReady)
+        desk.thread.submit(config)
+        desk.until(RunStarted)
+        for token in range(questions):
+            desk.thread.ask(token, _draws_random_numbers)
+        desk.until(ExperimentFinished)
+        desk.thread.close()
+        assert desk.thread.join(60)
+        with closing(open_for_reading(desk.history)) as database:
+            hashes.append([row[0] for row in database.execute("SELECT weights_sha256 FROM runs ORDER BY id").fetchall()])
+    assert hashes[0] == hashes[1]
+
+
+def _draws_random_numbers(engine: Engine, history: History) -> None:
+    import torch
+
+    torch.rand(3)

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import platform
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,11 @@ class Engine:
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
+
+    def random_state_kept(self) -> AbstractContextManager[None]:
+        """Gives torch's random state back as it was: a question answered between two steps must not change a run."""
+        kept: AbstractContextManager[None] = torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else [])
+        return kept
 
     def warm_up(self) -> None:
         """Let torch import now what counting a model and making an optimiser would have it import later, for seconds."""

@@ -171,7 +171,9 @@ class LocalThread:
         while not self._questions.empty() and not self._closing:
             token, question = self._questions.get()
             try:
-                self._post(Answer(token, question(engine, history), None))
+                with engine.random_state_kept():
+                    answer = question(engine, history)
+                self._post(Answer(token, answer, None))
             except Exception as error:
                 if not isinstance(error, WorkbenchError):
                     logger.exception("a question to the engine")

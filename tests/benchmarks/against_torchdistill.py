@@ -4,9 +4,10 @@ the workbench against torchdistill 1.1.5 and against the floor set by the studen
     uv run python tests/benchmarks/against_torchdistill.py [--rounds N] [--seconds S] [--quiet CORES] [--json]
 
 The three are measured in turn, round after round, and the figures are medians of each round's ratios, since a shared
-machine's speed changes from minute to minute; how busy other programs kept it stands beside them. Teachers and students start from random weights on both sides: that takes the
-same time as trained ones. torchdistill has an environment of its own, made at first use in the user's cache folder, with the
-torch and torchvision that the project has; it gets the number of workers and of threads with which it is fastest.
+machine's speed changes from minute to minute; how busy other programs kept it stands beside them. Teachers and students
+start from random weights on both sides: that takes the same time as trained ones. torchdistill has an environment of its
+own, made at first use in the user's cache folder, with the torch and torchvision that the project has; it gets the number of
+workers and of threads with which it is fastest.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gzip
+import itertools
 import json
 import math
 import os
@@ -132,7 +134,8 @@ class Torchdistill:
         loss = {"batch": BATCH, "temperature": DISTILLATION.temperature, "alpha": DISTILLATION.hard_weight}
         request = asdict(setting) | loss | {"units": units, "seconds": seconds}
         writing, reading = self._process.stdin, self._process.stdout
-        assert writing is not None and reading is not None
+        assert writing is not None
+        assert reading is not None
         print(json.dumps(request), file=writing, flush=True)
         answer = reading.readline()
         if not answer:
@@ -227,7 +230,7 @@ def ours_and_floor(job: Job, floor: Floor, seconds: float) -> tuple[float, float
 def matrix_products(units: int) -> Callable[[], None]:
     """One step's matrix products and nothing else: forward, gradients of all weights, and of all inputs but the first."""
     widths = [784, units, units, 10]
-    weights = [torch.randn(out, into) for into, out in zip(widths, widths[1:], strict=False)]
+    weights = [torch.randn(out, into) for into, out in itertools.pairwise(widths)]
     weight_gradients = [torch.empty_like(weight) for weight in weights]
     values = [torch.randn(BATCH, width) for width in widths]
     gradients = [torch.randn(BATCH, width) for width in widths]
@@ -315,7 +318,8 @@ def measure(engine: Engine, rounds: int, seconds: float, quiet: float) -> dict[s
                 one = one_round(side, setting, units, job, threads, seconds)
                 kept = not one.elsewhere > quiet
                 shown = ", ".join(f"{name} {getattr(one, name):,.0f}" for name in RATES)
-                tell(f"2×{units}, round {number + 1}: {shown}; {one.elsewhere:.2f} cores busy elsewhere{'' if kept else ', left out'}")
+                busy = f"{one.elsewhere:.2f} cores busy elsewhere{'' if kept else ', left out'}"
+                tell(f"2×{units}, round {number + 1}: {shown}; {busy}")
                 measured += [one] if kept else []
                 if len(measured) == rounds:
                     break
@@ -365,9 +369,8 @@ def table(figures: dict[str, Any], to: IO[str]) -> None:
         print(f"\nstudent 2×{units}, {threads}; set-up (soft targets) {about['setup_seconds']:.1f} s", file=to)
         busy = [one["elsewhere"] for one in about["rounds"]]
         print(f"  {len(busy)} rounds, with {min(busy):.2f} to {max(busy):.2f} cores busy elsewhere", file=to)
-        for name, title in zip(
-            RATES, (f"torchdistill ({best})", "workbench", "  with validation", "floor"), strict=True
-        ):
+        titles = (f"torchdistill ({best})", "workbench", "  with validation", "floor")
+        for name, title in zip(RATES, titles, strict=True):
             each = [one[name] for one in about["rounds"]]
             print(f"  {title:<46}{rates[name]:>10,.0f} samples/s   ({min(each):,.0f} to {max(each):,.0f})", file=to)
         for key, title in ROWS:
@@ -380,8 +383,8 @@ def main() -> None:
     """Measure and print; the JSON object alone stands on standard output where it is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=5, help="times that every side is measured")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement; the workbench goes on to the end of an epoch")
-    parser.add_argument("--quiet", type=float, default=math.inf, help="leave out rounds in which more cores are busy elsewhere, such as 0.1")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement; ours goes on to an epoch's end")
+    parser.add_argument("--quiet", type=float, default=math.inf, help="leave out rounds with more cores busy elsewhere (0.1, say)")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output, the table on standard error")
     given = parser.parse_args()
     engine = Engine(EngineSettings(device="cpu"))

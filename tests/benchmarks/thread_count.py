@@ -52,10 +52,7 @@ def measured(job: Job, threads: int, rounds: int, seconds: float) -> tuple[float
 
 
 def crossing(rows: list[dict[str, float]]) -> float | None:
-    """The smallest step from which on all threads always win, between the last loss and the next win; None where one always wins.
-
-    0 where all threads win at every width.
-    """
+    """The step from which on all threads win, between the last loss and the next win; None if never, 0 if at every width."""
     losses = [index for index, row in enumerate(rows) if row["all"] <= row["one"]]
     if not losses:
         return 0.0
@@ -84,8 +81,8 @@ def main() -> None:
         one, several = measured(job, threads, given.rounds, given.seconds)
         step = engine.size(job.config.model, data).multiply_adds * BATCH * 3
         rows.append({"units": float(units), "step": float(step), "one": one, "all": several})
-        text = f"2×{units:<4} step {step:8.2e}  1 thread {one:>9,.0f}  {threads} threads {several:>9,.0f}  ratio {several / one:.2f}"
-        print(text, file=sys.stderr if given.json else sys.stdout, flush=True)
+        text = f"2×{units:<4} step {step:8.2e}  1 thread {one:>9,.0f}  {threads} threads {several:>9,.0f}"
+        print(f"{text}  ratio {several / one:.2f}", file=sys.stderr if given.json else sys.stdout, flush=True)
     found = crossing(rows)
     if given.json:
         print(json.dumps({"threads": threads, "small_step": SMALL_STEP, "crossing": found, "widths": rows}, indent=2))

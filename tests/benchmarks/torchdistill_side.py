@@ -77,8 +77,9 @@ def train_config(workers: int, batch: int, temperature: float, alpha: float) -> 
 
 def kd_loss(temperature: float, alpha: float) -> dict[str, Any]:
     """torchdistill's loss of section 2 of the paper: alpha is the weight of the true labels."""
-    ends = {f"{side}_module_{what}": value for side in ("student", "teacher") for what, value in (("path", "."), ("io", "output"))}
-    return {"key": "KDLoss", "kwargs": ends | {"temperature": temperature, "alpha": alpha, "reduction": "batchmean"}}
+    student = {"student_module_path": ".", "student_module_io": "output"}
+    teacher = {"teacher_module_path": ".", "teacher_module_io": "output"}
+    return {"key": "KDLoss", "kwargs": student | teacher | {"temperature": temperature, "alpha": alpha, "reduction": "batchmean"}}
 
 
 def steps(box: DistillationBox) -> Generator[int, None, None]:

@@ -233,8 +233,7 @@ def test_that_a_transaction_is_whole_or_not_at_all(place: Path) -> None:
     with closing(open_database(place)) as database:
         insert = "INSERT INTO processes (lock, host, started) VALUES (?, 'h', 's')"
         with pytest.raises(SqliteError), writing(database):
-            database.execute(insert, ["a"])
-            database.execute(insert, ["a"])
+            [database.execute(insert, [lock]) for lock in ("a", "a")]
         with writing(database):
             database.execute(insert, ["b"])
         assert [row[0] for row in database.execute("SELECT lock FROM processes").fetchall()] == ["b"]

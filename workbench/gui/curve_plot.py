@@ -22,7 +22,7 @@ from workbench.gui.forms import label
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
-    """One curve: arrays of one length, a colour number of the theme, and how it is drawn."""
+    """One curve: arrays of one length, a colour number of the theme, how it is drawn, and its name in the legend (empty: none)."""
 
     key: Hashable
     name: str
@@ -31,7 +31,7 @@ class Line:
     colour: int = 0
     front: bool = True
     dashed: bool = False
-    in_legend: bool = True
+    legend: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,10 @@ def smoothed(values: np.ndarray, weight: float) -> np.ndarray:
         power = weight * power + (1 - weight)
         result[index] = last / power
     return result
+
+
+def _look(line: Line) -> tuple[object, ...]:
+    return line.name, line.colour, line.front, line.dashed, line.legend
 
 
 class CurvePlot(QWidget):
@@ -143,7 +147,7 @@ class CurvePlot(QWidget):
             self._remove(key)
         for line in lines:
             shown = self._lines.get(line.key)
-            if shown is not None and (shown.name, shown.colour, shown.front) != (line.name, line.colour, line.front):
+            if shown is not None and _look(shown) != _look(line):
                 self._remove(line.key)
             self._lines[line.key] = line
             self._draw(line)
@@ -162,7 +166,12 @@ class CurvePlot(QWidget):
                 angle=0,
                 pen=pg.mkPen(colour, style=Qt.PenStyle.DashLine),
                 label=f"{reference.name} {self.say(reference.y)}",
-                labelOpts={"position": 0.02 + 0.2 * len(self._references), "color": colour, "anchors": [(0, 0), (0, 1)]},
+                labelOpts={
+                    "position": 0.45 + 0.25 * len(self._references),
+                    "color": colour,
+                    "fill": QColor(theme.current().base),
+                    "anchors": [(0.5, 0), (0.5, 1)],
+                },
             )
             self.plot.addItem(line)
             self._references[reference.key] = (reference, line)
@@ -220,7 +229,7 @@ class CurvePlot(QWidget):
             items.append(self.plot.plot(pen=pg.mkPen(pale, width=1)))
         if not line.front:
             colour.setAlpha(120)
-        main = self.plot.plot(pen=pg.mkPen(colour, width=2 if line.front else 1, style=style), name=line.name if line.in_legend else None)
+        main = self.plot.plot(pen=pg.mkPen(colour, width=2 if line.front else 1, style=style), name=(line.name if line.legend is None else line.legend) or None)
         main.setZValue(10 if line.front else 0)
         return [*items, main]
 

@@ -16,10 +16,10 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QSizePolicy,
     QSpinBox,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from workbench.errors import ConfigError
 from workbench.settings import Option, checked, range_words
@@ -166,20 +166,28 @@ class Form(QWidget):
             name.setToolTip(tooltip(option))
             (folded if option.setting.advanced else plain).addRow(name, editor)
         layout.addLayout(plain)
-        self._more: QCollapsible | None = None
+        self._more = QToolButton()
         if folded.rowCount():
-            inside = QWidget()
-            inside.setLayout(folded)
-            self._more = QCollapsible("More settings", expandedIcon="▾", collapsedIcon="▸")
-            self._more.setDuration(0)
-            self._more.setContent(inside)
-            self._more.collapse(animate=False)
-            layout.addWidget(self._more)
+            self._fold(layout, folded)
+
+    def _fold(self, layout: QVBoxLayout, folded: QFormLayout) -> None:
+        inside = QWidget()
+        inside.setLayout(folded)
+        inside.hide()
+        more = self._more
+        more.setText("More settings")
+        more.setCheckable(True)
+        more.setAutoRaise(True)
+        more.setArrowType(Qt.ArrowType.RightArrow)
+        more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        more.toggled.connect(inside.setVisible)
+        more.toggled.connect(lambda on: more.setArrowType(Qt.ArrowType.DownArrow if on else Qt.ArrowType.RightArrow))
+        layout.addWidget(more)
+        layout.addWidget(inside)
 
     def unfold(self) -> None:
         """Show the advanced settings."""
-        if self._more is not None:
-            self._more.expand(animate=False)
+        self._more.setChecked(True)
 
     def values(self) -> dict[str, Any]:
         """What stands in the form, by name."""

@@ -108,7 +108,8 @@ def _style(theme: Theme) -> str:
     QPushButton[role="primary"]:disabled {{ background: {theme.raised}; color: {theme.faint}; }}
     QPushButton[role="primary"]:focus {{ border: 2px solid {theme.text}; }}
     QCheckBox::indicator:unchecked {{ width: 13px; height: 13px; border: 1px solid {theme.faint}; border-radius: 3px; background: {theme.base}; }}
-    QLineEdit, QSpinBox {{ border: 1px solid {theme.line}; border-radius: 3px; padding: 2px 3px; background: {theme.base}; }}
-    QLineEdit:focus, QSpinBox:focus {{ border-color: {theme.accent}; }}
+    QLineEdit {{ border: 1px solid {theme.line}; border-radius: 3px; padding: 2px 3px; background: {theme.base}; }}
+    QLineEdit:focus {{ border-color: {theme.accent}; }}
+    QSpinBox QLineEdit, QComboBox QLineEdit {{ border: none; padding: 0; }}
     QTableView, QTreeView {{ gridline-color: {theme.line}; }}
     """

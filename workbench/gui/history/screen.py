@@ -142,7 +142,7 @@ class HistoryScreen(QWidget):
         self.splitter.setObjectName("history-columns")
         self.splitter.addWidget(self.tree)
         self.splitter.addWidget(self.details)
-        self.splitter.setSizes([960, 300])
+        self.splitter.setSizes([1000, 260])
         return self.splitter
 
     # Reading

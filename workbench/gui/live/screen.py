@@ -147,6 +147,7 @@ class LiveScreen(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(10)
         self.log.toggled.connect(self.losses.set_log)
+        self.log.setChecked(True)
         self.smoothing.valueChanged.connect(lambda value: self.losses.set_smoothing(value / 100))
         page = QWidget()
         layout = QVBoxLayout(page)
@@ -287,8 +288,10 @@ class LiveScreen(QWidget):
     def _accuracy_line(self, row: RunRow, curve: Curve) -> Line:
         colour = {"student": 1, "baseline": 2}.get(row.role, 0)
         front = row.id == self.watched.running
-        named = row.role != "teacher" or front or row.id == self.watched.runs[0]
-        return Line(row.id, row.name, curve.epoch, curve.value, colour, front=front, in_legend=named)
+        legend = None
+        if row.role == "teacher" and not front:
+            legend = "teachers" if row.id == self.watched.runs[0] else ""
+        return Line(row.id, row.name, curve.epoch, curve.value, colour, front=front, legend=legend)
 
     def _list(self, rows: dict[int, RunRow]) -> None:
         for number in self.watched.runs:
