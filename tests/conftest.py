@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch loads: threads that wait for each other are slow on a busy machine
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch loads: faster on a busy machine
 
 hypothesis.settings.register_profile("workbench", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("workbench")

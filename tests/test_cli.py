@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 import tomli_w
 from click.testing import CliRunner, Result
 
-from tests.experiments import DIVERGING, TINY, engine, launch, tiny, tree
+from tests.experiments import DIVERGING, TINY, launch, tiny, tree
 from workbench.cli import cli, experiment_of
 from workbench.history import reading
 from workbench.history.database import open_for_reading
@@ -24,6 +25,7 @@ from workbench.history.writing import History
 from workbench.paths import recipe_paths
 
 ROOT = Path(__file__).parents[1]
+Start = Callable[..., subprocess.Popen[str]]
 FIELDS = (
     "run experiment role name status parents reused dataset model parameters temperature hard_weight seed epochs train_seconds"
     " samples_per_second val_accuracy test_accuracy test_errors test_size"
@@ -323,19 +325,23 @@ class TestLists:
         assert "digits" in workbench("datasets").stdout
 
 
-def command(code: str, *arguments: object, cwd: Path) -> subprocess.Popen[str]:
-    """The command line in a process of its own, after ``code``."""
-    program = f"{code}\nfrom workbench.cli import main\nmain()"
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", program, *map(str, arguments)],
-        cwd=cwd,
-        env=environment,
-        stdout=pipe,
-        stderr=pipe,
-        text=True,
-    )
+@pytest.fixture
+def command(folder: Path) -> Iterator[Start]:
+    """Starts the command line in a process of its own, after some code; none outlives the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *arguments: str) -> subprocess.Popen[str]:
+        program = [sys.executable, "-W", "error", "-c", f"{code}\nfrom workbench.cli import main\nmain()", *arguments]
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(program, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        with process:
+            pass
 
 
 WITHOUT_QT = """
@@ -357,23 +363,23 @@ sys.meta_path.insert(0, Interrupt())
 
 
 class TestProcess:
-    def test_that_a_recipe_runs_where_qt_is_absent_and_json_is_all_of_standard_output(self, folder: Path) -> None:
-        process = command(WITHOUT_QT, "run", "../tiny.toml", "--json", cwd=folder)
+    def test_that_a_recipe_runs_where_qt_is_absent_and_json_is_all_of_standard_output(self, command: Start, folder: Path) -> None:
+        process = command(WITHOUT_QT, "run", "../tiny.toml", "--json")
         out, err = process.communicate(timeout=100)
         assert process.returncode == 0, err
         assert [json.loads(line)["status"] for line in out.splitlines()] == ["done"] * 4
         assert "student: run 4 done" in err
 
-    def test_that_the_window_says_what_it_needs_where_qt_is_absent(self, folder: Path) -> None:
-        process = command(WITHOUT_QT, cwd=folder)
+    def test_that_the_window_says_what_it_needs_where_qt_is_absent(self, command: Start, folder: Path) -> None:
+        process = command(WITHOUT_QT)
         out, err = process.communicate(timeout=100)
         assert (process.returncode, out) == (2, "")
         assert len(err.splitlines()) == 1
         assert "workbench run" in err
         assert os.listdir(folder) == []
 
-    def test_that_an_interrupt_ends_with_a_checkpoint_and_130(self, folder: Path) -> None:
-        process = command("", "run", "../tiny.toml", "--json", "--set", "teacher_training.epochs=100000", cwd=folder)
+    def test_that_an_interrupt_ends_with_a_checkpoint_and_130(self, command: Start, folder: Path) -> None:
+        process = command("", "run", "../tiny.toml", "--json", "--set", "teacher_training.epochs=100000")
         assert process.stderr is not None
         assert "teacher 1: run 1" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
@@ -387,13 +393,9 @@ class TestProcess:
             assert {row.status for row in rows} == {"interrupted"}
             assert [kind for kind, _, _ in reading.run_details(database, 1).artefacts] == ["state"]
 
-    def test_that_an_interrupt_before_anything_began_is_130_too_and_leaves_nothing(self, folder: Path) -> None:
-        process = command(INTERRUPTED_AT_IMPORT, "run", "../tiny.toml", "--json", cwd=folder)
+    def test_that_an_interrupt_before_anything_began_is_130_too_and_leaves_nothing(self, command: Start, folder: Path) -> None:
+        process = command(INTERRUPTED_AT_IMPORT, "run", "../tiny.toml", "--json")
         out, err = process.communicate(timeout=100)
         assert (process.returncode, out) == (130, "")
         assert "Traceback" not in err
         assert os.listdir(folder) == []
-
-
-def test_that_the_engine_of_these_tests_is_on_the_cpu() -> None:
-    assert engine().device.type == "cpu"

@@ -113,7 +113,7 @@ def test_that_the_comparison_shows_the_metric_chosen(qtbot: QtBot, window: MainW
     runs = wait_history(qtbot, window, 4)
     window.history.compare_wanted.emit(runs)
     qtbot.waitUntil(lambda: len(window.compare.plot.line_keys()) == 4, timeout=WAIT)
-    window.compare.metric.setCurrentIndex(window.compare.metric.findData(metric))
+    window.compare.metric_choice.setCurrentIndex(window.compare.metric_choice.findData(metric))
     qtbot.waitUntil(lambda: {curve.metric for curve in window.compare._found.curves} == {metric}, timeout=WAIT)
     assert len(window.compare.plot.line_keys()) == 4
     assert all(window.compare.plot.points(run) >= 2 for run in runs)

@@ -57,7 +57,7 @@ def test_that_the_plan_names_teachers_sizes_cases_and_time(qtbot: QtBot, window:
     assert "2 teachers" in words
     assert "of 1,167 training cases" in words
     assert "on this CPU" in words
-    qtbot.waitUntil(lambda: "3,190 parameters" in window.setup.student.size.text(), timeout=WAIT)
+    qtbot.waitUntil(lambda: "3,190 parameters" in window.setup.student.size_label.text(), timeout=WAIT)
 
 
 def test_that_another_model_brings_its_own_options(qtbot: QtBot, window: MainWindow) -> None:

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
+Start = Callable[..., subprocess.Popen[str]]
 
 
-def python(code: str, *arguments: object) -> subprocess.Popen[str]:
-    """A Python process with pipes; ``code`` finds its arguments in ``sys.argv[1:]``."""
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
+@pytest.fixture
+def python() -> Iterator[Start]:
+    """Starts Python processes with pipes; the code finds its arguments in ``sys.argv[1:]``. None outlives the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=ROOT))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        with process:
+            pass
 
 
 def said(process: subprocess.Popen[str], word: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.experiments import tree
-from tests.history.processes import ended, go_on, python, said
+from tests.history.processes import Start, ended, go_on, said
 from workbench.errors import HistoryError
 from workbench.history import reading
 from workbench.history.database import (
@@ -252,9 +251,9 @@ for name in sys.argv[1:]:
 """
 
 
-def test_that_several_processes_may_make_the_same_history_at_once(tmp_path: Path) -> None:
+def test_that_several_processes_may_make_the_same_history_at_once(tmp_path: Path, python: Start) -> None:
     paths = [tmp_path / f"{number}.db" for number in range(5)]
-    processes: list[subprocess.Popen[str]] = [python(OPEN_AT_ONCE, *paths) for _ in range(3)]
+    processes = [python(OPEN_AT_ONCE, *paths) for _ in range(3)]
     for process in processes:
         said(process, "ready")
     for path in paths:

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.experiments import tiny
-from tests.history.processes import ended, go_on, python, said
+from tests.history.processes import Start, ended, go_on, said
 from workbench.config import DistillationConfig, ModelConfig, RunConfig, TransferConfig
 from workbench.errors import HistoryError
 from workbench.events import Metrics
@@ -299,7 +299,9 @@ sys.stdin.readline()
 """
 
 
-def test_that_what_a_killed_process_left_is_marked_interrupted_and_what_a_live_one_does_is_not(history_path: Path) -> None:
+def test_that_what_a_killed_process_left_is_marked_interrupted_and_what_a_live_one_does_is_not(
+    history_path: Path, python: Start
+) -> None:
     process = python(KILLED, history_path)
     said(process, "ready")
     with History(history_path) as history:
@@ -317,7 +319,7 @@ def test_that_what_a_killed_process_left_is_marked_interrupted_and_what_a_live_o
         assert ask(history, "SELECT count(*) FROM queue") == [(0,)]
 
 
-def test_that_opening_the_history_marks_what_a_killed_process_left(history_path: Path) -> None:
+def test_that_opening_the_history_marks_what_a_killed_process_left(history_path: Path, python: Start) -> None:
     process = python(KILLED, history_path)
     said(process, "ready")
     os.kill(process.pid, signal.SIGKILL)
@@ -350,7 +352,7 @@ with History(Path(sys.argv[1])) as history:
 """
 
 
-def test_that_two_processes_and_a_reader_may_use_a_history_at_once(history_path: Path) -> None:
+def test_that_two_processes_and_a_reader_may_use_a_history_at_once(history_path: Path, python: Start) -> None:
     processes = [python(WRITER, history_path) for _ in range(2)]
     for process in processes:
         said(process, "ready")

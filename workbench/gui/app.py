@@ -89,7 +89,11 @@ def _show_uncaught(window: MainWindow) -> None:
 
     def tell(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
         logger.critical("uncaught", exc_info=(kind, error, trace) if error else None)
-        sentence = str(error) if isinstance(error, WorkbenchError) else f"Something unexpected happened ({kind.__name__}: {error}); the log file has the details."
+        sentence = (
+            str(error)
+            if isinstance(error, WorkbenchError)
+            else f"Something unexpected happened ({kind.__name__}: {error}); the log file has the details."
+        )
         window.feed.post(_Failed(sentence))
 
     sys.excepthook = tell

@@ -22,7 +22,7 @@ from workbench.gui.forms import label
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
-    """One curve: arrays of one length, a colour number of the theme, how it is drawn, and its name in the legend (empty: none)."""
+    """One curve: arrays of one length, a colour number of the theme, how it is drawn; an empty ``legend`` keeps it out of it."""
 
     key: Hashable
     name: str
@@ -229,7 +229,10 @@ class CurvePlot(QWidget):
             items.append(self.plot.plot(pen=pg.mkPen(pale, width=1)))
         if not line.front:
             colour.setAlpha(120)
-        main = self.plot.plot(pen=pg.mkPen(colour, width=2 if line.front else 1, style=style), name=(line.name if line.legend is None else line.legend) or None)
+        main = self.plot.plot(
+            pen=pg.mkPen(colour, width=2 if line.front else 1, style=style),
+            name=(line.name if line.legend is None else line.legend) or None,
+        )
         main.setZValue(10 if line.front else 0)
         return [*items, main]
 

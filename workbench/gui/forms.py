@@ -39,7 +39,11 @@ def label(text: str = "", role: str = "", *, wrap: bool = False) -> QLabel:
 def tooltip(option: Option) -> str:
     """Help, range and unit of a setting."""
     about = option.setting
-    ranged = f" {range_words(about).capitalize()}{' ' + about.unit if about.unit else ''}." if about.low is not None or about.above is not None else ""
+    ranged = (
+        f" {range_words(about).capitalize()}{' ' + about.unit if about.unit else ''}."
+        if about.low is not None or about.above is not None
+        else ""
+    )
     return f"{about.help}{ranged}"
 
 
@@ -112,10 +116,11 @@ class Editor(QWidget):
                 return self.field.value()
             case NumberEdit():
                 return self.field.number()
-            case _ if self.option.kind is tuple:
+            case QLineEdit() if self.option.kind is tuple:
                 return _classes(self.field.text())
-            case _:
+            case QLineEdit():
                 return self.field.text().strip()
+        raise TypeError(type(self.field))
 
     def set_value(self, value: Any) -> None:
         """Show a value."""
@@ -128,9 +133,9 @@ class Editor(QWidget):
                 self.field.setValue(value)
             case NumberEdit():
                 self.field.set_number(value)
-            case _ if self.option.kind is tuple:
+            case QLineEdit() if self.option.kind is tuple:
                 self.field.setText(", ".join(map(str, value)))
-            case _:
+            case QLineEdit():
                 self.field.setText(value)
 
     def set_error(self, reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class MainWindow(QMainWindow):
         self._folders, self._device = folders, device
         self._torch, self._device_in_use = "not started yet", "not known yet"
         self._closing = False
+        self._changes = 0
         self.setWindowTitle(f"{history.name} – Distillation workbench")
         self.feed = RunFeed(self)
         self.executor = LocalThread(history, chosen.engine(folders, device), self.feed.post)
@@ -127,10 +129,10 @@ class MainWindow(QMainWindow):
         self._act(run, "Compare selected runs", "Ctrl+K", self.history.buttons["compare"].click)
         for place in range(self.tabs.count()):
             name = self.tabs.tabText(place)
-            self._act(view, name, f"Ctrl+{place + 1}", lambda place=place: self.tabs.setCurrentIndex(place))
+            self._act(view, name, f"Ctrl+{place + 1}", partial(self.tabs.setCurrentIndex, place))
         view.addSeparator()
         for name in preferences.THEMES:
-            self._act(view, f"{name.capitalize()} theme", "", lambda name=name: self._choose_theme(name))
+            self._act(view, f"{name.capitalize()} theme", "", partial(self._choose_theme, name))
         self._act(help_, "Open the log file", "", self._open_log)
         self._act(help_, "About", "", lambda: show_about(self, self._torch, self._device_in_use, self.history_path))
 
@@ -153,7 +155,7 @@ class MainWindow(QMainWindow):
         self.feed.ask(("history", topic), lambda token: self.history_thread.ask(token, reading), answered)
 
     def _change_history(self, topic: Hashable, change: Any, answered: Callable[[Any], None]) -> None:
-        self._changes = getattr(self, "_changes", 0) + 1
+        self._changes += 1
         self.feed.ask((topic, self._changes), lambda token: self.history_thread.change(token, change), answered)
 
     def _take(self, news: object) -> None:

@@ -56,7 +56,7 @@ class RunFeed(QObject):
         answered: Callable[[Any], None],
         failed: Callable[[Exception], None] | None = None,
     ) -> None:
-        """Send a question; ``answered`` or ``failed`` is called later on the GUI thread (``failed`` None: shown to the person)."""
+        """Send a question; ``answered`` or ``failed`` is called later on the GUI thread (None: the person is told)."""
         if topic in self._under_way:
             self._next[topic] = lambda: self.ask(topic, send, answered, failed)
             return

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyqtgraph as pg
 from PySide6.QtGui import QColor, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
-
-import pyqtgraph as pg
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,8 @@ def _style(theme: Theme) -> str:
         padding: 7px 22px; font-weight: bold; }}
     QPushButton[role="primary"]:disabled {{ background: {theme.raised}; color: {theme.faint}; }}
     QPushButton[role="primary"]:focus {{ border: 2px solid {theme.text}; }}
-    QCheckBox::indicator:unchecked {{ width: 13px; height: 13px; border: 1px solid {theme.faint}; border-radius: 3px; background: {theme.base}; }}
+    QCheckBox::indicator:unchecked {{ width: 13px; height: 13px; border: 1px solid {theme.faint}; border-radius: 3px;
+        background: {theme.base}; }}
     QLineEdit {{ border: 1px solid {theme.line}; border-radius: 3px; padding: 2px 3px; background: {theme.base}; }}
     QLineEdit:focus {{ border-color: {theme.accent}; }}
     QSpinBox QLineEdit, QComboBox QLineEdit {{ border: none; padding: 0; }}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ def open_database(path: Path) -> Database:
     try:
         database = _connect(path)
         try:
-            database.execute(f"PRAGMA journal_mode={'WAL' if _wal_is_safe() else 'TRUNCATE'}")
+            _set_journal(database, "WAL" if _wal_is_safe() else "TRUNCATE")
             database.execute("PRAGMA synchronous=FULL")
             _create(database)
         except BaseException:
@@ -86,6 +87,19 @@ def _connect(path: Path, mode: str = "rwc") -> Database:
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA foreign_keys=ON")
     return Database(connection, execute_plugins=False)
+
+
+def _set_journal(database: Database, mode: str) -> None:
+    """Choose the journal; that takes the file alone for a moment, for which SQLite's own busy timeout does not wait."""
+    deadline = time.monotonic() + 5.0
+    while True:
+        try:
+            database.execute(f"PRAGMA journal_mode={mode}")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def _create(database: Database) -> None:

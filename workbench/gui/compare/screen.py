@@ -88,7 +88,9 @@ class CompareScreen(QWidget):
 
     def _empty(self) -> QWidget:
         page = QWidget()
-        hint = label("Nothing to compare yet.\n\nSelect runs in the history (Ctrl or Shift for several) and press Compare.", "faint")
+        hint = label(
+            "Nothing to compare yet.\n\nSelect runs in the history (Ctrl or Shift for several) and press Compare.", "faint"
+        )
         hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
         go = QPushButton("Go to the history")
         go.clicked.connect(self.history_wanted)
@@ -100,13 +102,13 @@ class CompareScreen(QWidget):
         return page
 
     def _comparing(self) -> QWidget:
-        self.metric = QComboBox()
-        self.metric.setAccessibleName("Metric")
+        self.metric_choice = QComboBox()
+        self.metric_choice.setAccessibleName("Metric")
         for name, (title, _) in METRICS.items():
-            self.metric.addItem(title, name)
-        self.axis = QComboBox()
-        self.axis.addItems(list(AXES))
-        self.axis.setAccessibleName("Horizontal axis")
+            self.metric_choice.addItem(title, name)
+        self.axis_choice = QComboBox()
+        self.axis_choice.addItems(list(AXES))
+        self.axis_choice.setAccessibleName("Horizontal axis")
         self.log = QCheckBox("Log axis")
         self.smoothing = QSlider(Qt.Orientation.Horizontal)
         self.smoothing.setRange(0, 99)
@@ -114,7 +116,15 @@ class CompareScreen(QWidget):
         self.smoothing.setAccessibleName("Smoothing")
         self.smoothing.setToolTip("An exponential moving average, the curve itself faint behind it.")
         top = QHBoxLayout()
-        for widget in (label("Show"), self.metric, label("over"), self.axis, self.log, label("Smoothing"), self.smoothing):
+        for widget in (
+            label("Show"),
+            self.metric_choice,
+            label("over"),
+            self.axis_choice,
+            self.log,
+            label("Smoothing"),
+            self.smoothing,
+        ):
             top.addWidget(widget)
         top.addStretch(1)
         self.plot = CurvePlot("", "", legend_below=True)
@@ -123,8 +133,8 @@ class CompareScreen(QWidget):
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setAlternatingRowColors(True)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        self.metric.currentIndexChanged.connect(lambda _: self.reload())
-        self.axis.currentIndexChanged.connect(lambda _: self._draw())
+        self.metric_choice.currentIndexChanged.connect(lambda _: self.reload())
+        self.axis_choice.currentIndexChanged.connect(lambda _: self._draw())
         self.log.toggled.connect(self.plot.set_log)
         self.smoothing.valueChanged.connect(lambda value: self.plot.set_smoothing(value / 100))
         self.splitter = QSplitter(Qt.Orientation.Vertical)
@@ -147,7 +157,7 @@ class CompareScreen(QWidget):
     def reload(self) -> None:
         """Read the runs anew."""
         if self.runs:
-            self._ask("compare", read_compared(self.runs, self.metric.currentData()), self._show)
+            self._ask("compare", read_compared(self.runs, self.metric_choice.currentData()), self._show)
 
     def dress(self) -> None:
         """Take the colours of the theme."""
@@ -168,7 +178,7 @@ class CompareScreen(QWidget):
     def _draw(self) -> None:
         if self._found is None:
             return
-        metric, axis = self.metric.currentData(), self.axis.currentText()
+        metric, axis = self.metric_choice.currentData(), self.axis_choice.currentText()
         title, y_name = METRICS[metric]
         missing = [row for row, curve in zip(self._found.rows, self._found.curves, strict=True) if not len(curve.value)]
         without = f"   ({', '.join(_name(row) for row in missing)}: none)" if missing else ""

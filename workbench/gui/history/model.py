@@ -33,13 +33,14 @@ def _percent(value: float) -> str:
 
 
 def _date(text: str) -> str:
-    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M")
+    return datetime.fromisoformat(text).astimezone().strftime("%d %b %H:%M")
 
 
 COLUMNS = (
     Column("Experiment / run", "The experiment's name, and below it its runs.", lambda row: row.name, number=False),
     Column("Run", "The run's number in this history.", lambda row: row.id),
     Column("Status", "How the run ended.", lambda row: row.status, number=False),
+    Column("Role", "Teacher, student or baseline.", lambda row: row.role, number=False),
     Column("Data", "The data set.", lambda row: row.dataset, number=False),
     Column("Model", "The model and its size.", lambda row: row.model, number=False),
     Column("T", "Temperature.", lambda row: row.temperature, lambda value: f"{value:g}"),
@@ -104,7 +105,7 @@ class HistoryModel(QAbstractItemModel):
             return QModelIndex()
         return self.createIndex(row, column, parent.row() + 1 if parent.isValid() else 0)
 
-    def parent(self, index: Index = QModelIndex()) -> Any:  # type: ignore[override] # noqa: B008
+    def parent(self, index: Index = QModelIndex()) -> Any:  # noqa: B008
         """The experiment of a run."""
         if not index.isValid() or not index.internalId():
             return QModelIndex()
@@ -135,7 +136,9 @@ class HistoryModel(QAbstractItemModel):
         row = self.row_at(index)
         column = COLUMNS[index.column()]
         if role == Qt.ItemDataRole.TextAlignmentRole:
-            return int((Qt.AlignmentFlag.AlignRight if column.number else Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter)
+            return int(
+                (Qt.AlignmentFlag.AlignRight if column.number else Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter
+            )
         if row is None:
             return self._group_data(self.groups[index.row()], index.column(), role)
         value = column.value(row)
@@ -144,7 +147,7 @@ class HistoryModel(QAbstractItemModel):
         if role == RUN_ROLE:
             return row.id
         if role == Qt.ItemDataRole.ToolTipRole:
-            return row.message or None
+            return value if column.title == "Date" else row.message or None
         if role == Qt.ItemDataRole.DisplayRole:
             return "" if value is None else column.show(value)
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, QSortFilterProxyModel, Qt, QTimer, Signal
+from PySide6.QtCore import QItemSelectionModel, QSortFilterProxyModel, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QKeySequence, QUndoCommand, QUndoStack
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -26,7 +26,7 @@ from sqlite_utils import Database
 from workbench.config import ExperimentConfig
 from workbench.errors import ConfigError
 from workbench.gui.forms import label
-from workbench.gui.history.model import SORT_ROLE, HistoryModel
+from workbench.gui.history.model import SORT_ROLE, HistoryModel, Index
 from workbench.history import changes, reading
 from workbench.history.reading import RunDetails, RunRow
 
@@ -37,7 +37,7 @@ LOOK_MILLISECONDS = 1500
 class _Sorted(QSortFilterProxyModel):
     """Sorts by raw values, the empty ones last, and keeps the runs of an experiment whose name matches."""
 
-    def lessThan(self, left: QModelIndex, right: QModelIndex) -> bool:
+    def lessThan(self, left: Index, right: Index) -> bool:
         """Whether one cell comes before another."""
         first, second = left.data(SORT_ROLE), right.data(SORT_ROLE)
         if first is None or second is None:
@@ -278,7 +278,9 @@ class HistoryScreen(QWidget):
     def delete_selected(self) -> None:
         """Delete what is selected; undo takes it back."""
         runs = self.selected_runs()
-        busy = [row.id for group in self.model.groups for row in group.rows if row.id in runs and row.status in ("running", "waiting")]
+        busy = [
+            row.id for group in self.model.groups for row in group.rows if row.id in runs and row.status in ("running", "waiting")
+        ]
         if busy:
             self.said.emit(f"Run {busy[0]} is still under way; stop it before you delete it.")
         elif runs:

@@ -126,8 +126,8 @@ class LiveScreen(QWidget):
         self.smoothing.setToolTip("Smoothing of the losses: an exponential moving average, the curve itself faint behind it.")
         top = QHBoxLayout()
         top.addWidget(self.title, 1)
-        for widget in (self.log, label("Smoothing"), self.smoothing, self.results, self.pause, self.stop):
-            top.addWidget(widget)
+        for control in (self.log, label("Smoothing"), self.smoothing, self.results, self.pause, self.stop):
+            top.addWidget(control)
         self.runs = QListWidget()
         self.runs.setAccessibleName("Runs of this experiment")
         self.runs.setToolTip("Click a run to see its losses; the running one is followed until you do.")
@@ -138,9 +138,9 @@ class LiveScreen(QWidget):
         self.losses.set_title("Loss", "nats, mean of a batch", "epoch")
         self.splitter = QSplitter()
         self.splitter.setObjectName("live-columns")
-        for widget, size in ((self.runs, 230), (self.losses, 500), (self.accuracy, 500)):
-            self.splitter.addWidget(widget)
-            self.splitter.setCollapsible(self.splitter.count() - 1, False)
+        for part in (self.runs, self.losses, self.accuracy):
+            self.splitter.addWidget(part)
+        self.splitter.setChildrenCollapsible(False)
         self.splitter.setSizes([230, 500, 500])
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
@@ -175,7 +175,7 @@ class LiveScreen(QWidget):
                 self.bar.setRange(0, max(1, event.steps))
                 self.bar.setValue(event.step)
                 self.state.setText(f"{event.name} starts on {self._device}")
-                self.runs.setCurrentItem(None)
+                self.runs.setCurrentRow(-1)
             case Progress():
                 self._progress(event)
             case Paused():

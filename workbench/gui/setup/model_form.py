@@ -26,13 +26,13 @@ class ModelForm(QWidget):
             self.choice.addItem(spec.label, spec.name)
             self.choice.setItemData(self.choice.count() - 1, spec.help, 3)
         self.form = Form(())
-        self.size = label("", "faint", wrap=True)
+        self.size_label = label("", "faint", wrap=True)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(4)
         self._layout.addWidget(self.choice)
         self._layout.addWidget(self.form)
-        self._layout.addWidget(self.size)
+        self._layout.addWidget(self.size_label)
         self.choice.currentIndexChanged.connect(self._choose)
         self._choose()
 
@@ -56,9 +56,9 @@ class ModelForm(QWidget):
         """Say parameters and multiply-adds, or why the model does not suit the data."""
         fits = not isinstance(size, str)
         text = size if isinstance(size, str) else f"{size[0]:,} parameters · {compact(size[1])} multiply-adds an image"
-        self.size.setText(text)
-        self.size.setProperty("role", "faint" if fits else "error")
-        self.size.style().polish(self.size)
+        self.size_label.setText(text)
+        self.size_label.setProperty("role", "faint" if fits else "error")
+        self.size_label.style().polish(self.size_label)
 
     def _choose(self) -> None:
         spec = zoo.spec(self.choice.currentData())

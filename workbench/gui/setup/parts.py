@@ -5,8 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QFileDialog, QFormLayout, QGroupBox, QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QPushButton,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from workbench.config import DataConfig, DistillationConfig, ExperimentConfig, TrainingConfig, TransferConfig
 from workbench.distill.sources import DATASETS
@@ -163,9 +173,12 @@ class TrainingPart(QGroupBox):
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         for form, title in ((self.student, "Student and baseline"), (self.teachers, "Teachers")):
-            self.tabs.addTab(form, title)
-            form.layout().setContentsMargins(0, 8, 0, 0)
-            form.layout().setAlignment(Qt.AlignmentFlag.AlignTop)
+            page = QWidget()
+            inside = QVBoxLayout(page)
+            inside.setContentsMargins(0, 8, 0, 0)
+            inside.addWidget(form)
+            inside.addStretch(1)
+            self.tabs.addTab(page, title)
             form.changed.connect(self.changed)
         layout = QVBoxLayout(self)
         layout.addWidget(self.tabs)

@@ -173,5 +173,7 @@ class SoftTargetPicture(QWidget):
             bar = QRectF(left + name_width, y + 1.5, max(1.0, share * room), height - 3)
             painter.fillRect(bar, QColor(colours.curves[0] if number == truth else colours.curves[1]))
             painter.drawText(
-                QRectF(bar.right() + 4, y, 54, height), Qt.AlignmentFlag.AlignVCenter, f"{share:.1%}" if share >= 0.001 else f"{share:.0e}"
+                QRectF(bar.right() + 4, y, 54, height),
+                Qt.AlignmentFlag.AlignVCenter,
+                f"{share:.1%}" if share >= 0.001 else f"{share:.0e}",
             )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-
 from collections.abc import Callable, Hashable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +224,7 @@ class SetupScreen(QWidget):
         models = (config.student, *(group.model for group in config.teachers))
         self._ask("preview", questions.preview(config.data), self.data.show_preview, self._no_data)
         self._ask("sizes", questions.model_sizes(config.data, models), self._show_sizes, lambda _: None)
-        self._ask("plan", questions.summarise(config), lambda found: self._planned(config, found), lambda error: self._refused(config, error))
+        self._ask("plan", questions.summarise(config), partial(self._planned, config), partial(self._refused, config))
         self._ask("samples", questions.soft_samples(config), self.distillation.show_samples, lambda _: None)
 
     def _show_sizes(self, sizes: tuple[Any, ...]) -> None:
@@ -257,7 +257,7 @@ class SetupScreen(QWidget):
         self.data.sheet.clear()
         name = self.data.dataset.currentText()
         if isinstance(error, DataError) and name in DATASETS_TO_DOWNLOAD:
-            self.data.say(f"{name} is not on this machine. Launch downloads it; or name a folder that has it in Settings → Data folders.")
+            self.data.say(f"{name} is not on this machine. Launch downloads it, or name a folder that has it in File → Settings.")
         else:
             self.data.show_error("", str(error))
 
