@@ -170,32 +170,36 @@ def _enter(under_way: _Experiment, planned: tuple[PlannedRun, ...], data: Reside
     engine, history = under_way.engine, under_way.history
     reused: set[int] = set()
     for position, item in enumerate(planned):
-        found = item.past_run or (_reusable(under_way, item) if item.reusable else 0)
+        found, note = (item.past_run, "") if item.past_run else _stand_in(under_way, item)
         if found:
             history.add_reused(under_way.number, position, item.role, found)
             reused.add(position)
             under_way.runs.append(found)
-        else:
-            parents = [under_way.runs[parent] for parent in item.parents]
-            run = history.add_run(under_way.number, position, item.role, item.name, item.config, parents)
-            size = engine.size(item.config.model, data)
-            history.set_model_size(run, size.parameters, size.multiply_adds)
-            under_way.runs.append(run)
-            under_way.own.append(run)
+            continue
+        parents = [under_way.runs[parent] for parent in item.parents]
+        run = history.add_run(under_way.number, position, item.role, item.name, item.config, parents)
+        size = engine.size(item.config.model, data)
+        history.set_model_size(run, size.parameters, size.multiply_adds)
+        under_way.runs.append(run)
+        under_way.own.append(run)
+        if note:
+            history.add_note(run, note)
+            under_way.emit(Note(run, note))
     return reused
 
 
-def _reusable(under_way: _Experiment, item: PlannedRun) -> int:
-    """A finished run with the same fingerprint whose checkpoint verifies, or 0."""
+def _stand_in(under_way: _Experiment, item: PlannedRun) -> tuple[int, str]:
+    """A finished run with the same fingerprint whose checkpoint verifies, or 0 and what is to be said of it."""
     engine, history = under_way.engine, under_way.history
+    if not item.reusable:
+        return 0, ""
     found = history.find_reusable(engine.fingerprint(item.config, engine.data(item.config.data)))
     if found is None:
-        return 0
+        return 0, ""
     stored = history.weights_of(found)
     if checkpoints.verifies(stored.path, stored.sha256):
-        return found
-    under_way.emit(Note(0, f"the weights of run {found} are damaged or gone; {item.name} is trained again"))
-    return 0
+        return found, ""
+    return 0, f"the weights of run {found} are damaged or gone; {item.name} is trained again"
 
 
 def _do_run(under_way: _Experiment, position: int, item: PlannedRun, planned: tuple[PlannedRun, ...]) -> None:

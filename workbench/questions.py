@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.config import DataConfig, ExperimentConfig, ModelConfig
+from workbench.distill import sources
 from workbench.errors import WorkbenchError
 from workbench.plan import plan
 
@@ -152,6 +153,15 @@ def soft_samples(config: ExperimentConfig, count: int = 24) -> Callable[[Engine,
             classes=data.classes,
             teachers=len(found),
         )
+
+    return answer
+
+
+def glimpse(config: DataConfig, count: int = 24) -> Callable[[Engine, History], tuple[np.ndarray, tuple[str, ...]]]:
+    """Some images and their classes without reading the rest: what a large folder can show at once."""
+
+    def answer(engine: Engine, _: History) -> tuple[np.ndarray, tuple[str, ...]]:
+        return sources.preview(config, sources.data_folders(engine.settings.folders), count)
 
     return answer
 

@@ -384,7 +384,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rounds", type=int, default=5, help="times that every side is measured")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement; ours goes on to an epoch's end")
-    parser.add_argument("--quiet", type=float, default=math.inf, help="leave out rounds with more cores busy elsewhere (0.1, say)")
+    parser.add_argument("--quiet", type=float, default=math.inf, help="leave out rounds with more cores busy elsewhere")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output, the table on standard error")
     given = parser.parse_args()
     engine = Engine(EngineSettings(device="cpu"))

@@ -10,7 +10,7 @@ from torch import nn
 
 from tests.distill.digits import digits
 from workbench.config import ModelConfig
-from workbench.distill.evaluation import calibration_error, confusion, fidelity, figures, logits_on, validate
+from workbench.distill.evaluation import calibration_error, fidelity, figures, logits_on, validate
 from workbench.distill.models import build
 
 
@@ -58,11 +58,6 @@ def test_that_fidelity_is_agreement_and_kl_from_teacher_to_student() -> None:
     wanted = float((p * (p / q).log()).sum(dim=1).mean())
     assert fidelity(student, teacher) == {"teacher_agreement": 0.5, "teacher_kl": pytest.approx(wanted)}
     assert fidelity(teacher, student)["teacher_kl"] != pytest.approx(wanted)
-
-
-def test_that_confusion_counts_true_classes_by_row() -> None:
-    table = confusion(certain([0, 1, 1, 2]), torch.tensor([0, 0, 1, 2]))
-    assert table.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
 
 
 def test_that_logits_are_those_of_evaluation_mode_and_the_mode_is_given_back() -> None:

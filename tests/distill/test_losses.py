@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from workbench.distill.ensembles import combined_logits, soft_targets
-from workbench.distill.losses import distillation_loss, entropy, hard_loss, logit_matching_gradient, softened
+from workbench.distill.losses import distillation_loss, hard_loss, logit_matching_gradient, softened
 
 CASES, CLASSES = 6, 10
 
@@ -136,18 +136,6 @@ def test_that_label_smoothing_spreads_its_share_over_all_classes(smoothing: floa
     targets[torch.arange(CASES), labels] += 1 - smoothing
     wanted = -(targets * z.log_softmax(dim=1)).sum(dim=1).mean()
     torch.testing.assert_close(hard_loss(z, labels, smoothing).total, wanted)
-
-
-def test_that_entropy_is_that_of_the_definition_and_0_for_certainty() -> None:
-    torch.testing.assert_close(entropy(torch.full((2, 4), 0.25)), torch.full((2,), float(np.log(4))))
-    assert float(entropy(torch.tensor([1.0, 0.0, 0.0]))) == 0.0
-
-
-def test_that_a_higher_temperature_softens() -> None:
-    v = logits(1, CASES, CLASSES)
-    entropies = [float(entropy(softened(v, t)).mean()) for t in (0.5, 1.0, 4.0, 20.0, 1000.0)]
-    assert entropies == sorted(entropies)
-    assert entropies[-1] == pytest.approx(np.log(CLASSES), rel=1e-3)
 
 
 def test_that_the_ensemble_of_one_is_its_member() -> None:

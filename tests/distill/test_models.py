@@ -8,7 +8,7 @@ from torch import nn
 
 from workbench import zoo
 from workbench.config import ModelConfig
-from workbench.distill.models import build, build_on_meta, constrain, latency, model_size
+from workbench.distill.models import build, build_on_meta, constrain, model_size
 from workbench.errors import ConfigError
 
 DIGITS, MNIST, CIFAR = (1, 8, 8), (1, 28, 28), (3, 32, 32)
@@ -143,7 +143,3 @@ def built(seed: int) -> dict[str, torch.Tensor]:
     torch.manual_seed(seed)
     state: dict[str, torch.Tensor] = build(config("cnn"), DIGITS, 10).state_dict()
     return state
-
-
-def test_that_latency_is_a_positive_time() -> None:
-    assert 0 < latency(build(config("mlp"), DIGITS, 10), torch.zeros(1, 1, 8, 8), repeats=3) < 5

@@ -1,4 +1,4 @@
-"""Figures of a trained model: errors, negative log-likelihood, calibration, confusion and fidelity."""
+"""Figures of a trained model: errors, negative log-likelihood, calibration and fidelity."""
 
 from __future__ import annotations
 
@@ -66,12 +66,6 @@ def fidelity(student_logits: Tensor, teacher_logits: Tensor) -> dict[str, float]
         F.log_softmax(student_logits, dim=1), F.log_softmax(teacher_logits, dim=1), reduction="batchmean", log_target=True
     )
     return {"teacher_agreement": float(agreement), "teacher_kl": float(divergence)}
-
-
-def confusion(logits: Tensor, labels: Tensor) -> Tensor:
-    """Counts (classes, classes): true class by row, predicted class by column."""
-    classes = logits.shape[1]
-    return torch.bincount(labels * classes + logits.argmax(dim=1), minlength=classes**2).reshape(classes, classes)
 
 
 def validate(model: nn.Module, data: ResidentData, split: Split) -> tuple[float, float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -54,8 +53,3 @@ def logit_matching_gradient(logits: Tensor, teacher_logits: Tensor, hard_weight:
     v = teacher_logits - teacher_logits.mean(dim=-1, keepdim=True)
     cases, classes = logits.shape
     return (1.0 - hard_weight) * (z - v) / (classes * cases)
-
-
-def entropy(probabilities: Tensor) -> Tensor:
-    """Entropy in nats over the last axis."""
-    return -torch.xlogy(probabilities, probabilities).sum(dim=-1)

@@ -1,16 +1,14 @@
-"""What a model of the zoo costs, and what is done to its weights after each step."""
+"""Building a model of the zoo, its size, and what is done to its weights after each step."""
 
 from __future__ import annotations
 
 import functools
 import json
-import statistics
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -32,6 +30,8 @@ def build(config: ModelConfig, shape: Shape, classes: int, device: torch.device 
     """A fresh model on ``device``; a :class:`ConfigError` where the data's shape does not suit it."""
     try:
         return zoo.build(config.model, config.options, shape, classes).to(device)
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, ValueError, AssertionError) as error:
         raise ConfigError("model", _unsuitable(config, shape, error)) from None
 
@@ -64,6 +64,8 @@ def _model_size(name: str, options: str, shape: Shape, classes: int) -> ModelSiz
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             net(torch.empty(1, *shape, device="meta"))
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, ValueError, AssertionError) as error:
         raise ConfigError("model", _unsuitable(config, shape, error)) from None
     parameters = sum(weight.numel() for weight in net.parameters() if weight.requires_grad)
@@ -80,17 +82,6 @@ def constrain(model: nn.Module) -> None:
         for layer in layers[:-1]:
             norms = layer.weight.norm(dim=1, keepdim=True).clamp_min_(1e-12)
             layer.weight.mul_((limit / norms).clamp_(max=1.0))
-
-
-@torch.no_grad()
-def latency(model: nn.Module, image: Tensor, repeats: int = 50) -> float:
-    """Median seconds for one batch."""
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        model(image)
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
 
 
 def _unsuitable(config: ModelConfig, shape: Shape, error: Exception) -> str:

@@ -166,6 +166,7 @@ class MainWindow(QMainWindow):
                 self.setup.set_engine_there(True)
                 self.history.reload()
             case EngineFailed():
+                self.setup.set_engine_there(False, "the engine is not running; start the workbench again")
                 self.engine_state.setText("the engine is not running")
                 self.banner.say(news.message)
             case _:

@@ -66,14 +66,21 @@ def open_for_reading(path: Path) -> Database:
 
 @contextmanager
 def writing(database: Database) -> Iterator[None]:
-    """One transaction that takes the write lock at once (BEGIN IMMEDIATE): committed whole, or not at all."""
-    database.execute("BEGIN IMMEDIATE")
+    """One transaction that takes the write lock at once (BEGIN IMMEDIATE): committed whole, or not at all.
+
+    Raises :class:`HistoryError` where SQLite cannot write, the disk being full say.
+    """
     try:
-        yield
-    except BaseException:
-        database.execute("ROLLBACK")
-        raise
-    database.execute("COMMIT")
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            database.execute("COMMIT")
+        except BaseException:
+            if database.conn.in_transaction:
+                database.execute("ROLLBACK")
+            raise
+    except sqlite3.OperationalError as error:
+        raise HistoryError(f"the history cannot be written ({error}); make space, or see who else has the file open") from error
 
 
 def now() -> str:

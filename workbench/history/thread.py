@@ -55,8 +55,9 @@ class HistoryThread:
         while (asked := self._asked.get()) is not None:
             token, reading, writes = asked
             try:
-                if writes not in connections:
-                    connections[writes] = open_database(self._path) if writes else open_for_reading(self._path)
+                if not connections:
+                    connections[True] = open_database(self._path)
+                    connections[False] = open_for_reading(self._path)
                 self._post(Answer(token, reading(connections[writes]), None))
             except Exception as error:
                 if not isinstance(error, (WorkbenchError, SqliteError)):

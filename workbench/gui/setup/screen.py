@@ -52,6 +52,7 @@ class SetupScreen(QWidget):
         self._config: ExperimentConfig | None = None
         self._checked: ExperimentConfig | None = None
         self._engine_there = False
+        self._why_no_engine = "the engine is starting"
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MILLISECONDS)
@@ -186,9 +187,9 @@ class SetupScreen(QWidget):
         """Add a finished run of the history to the ensemble."""
         self.teachers.add(TeacherConfig(run=run), words)
 
-    def set_engine_there(self, there: bool) -> None:
-        """Say that the engine answers (again)."""
-        self._engine_there = there
+    def set_engine_there(self, there: bool, why_not: str = "") -> None:
+        """Say whether the engine answers, and why not."""
+        self._engine_there, self._why_no_engine = there, why_not
         self.refresh()
 
     # Checking, and asking the engine
@@ -215,13 +216,17 @@ class SetupScreen(QWidget):
         if not right:
             self._show_launch("a field above is wrong")
         elif not self._engine_there:
-            self._show_launch("the engine is starting")
+            self._show_launch(self._why_no_engine)
         else:
             self._ask_engine(self._config)
 
     def _ask_engine(self, config: ExperimentConfig) -> None:
         self._show_launch("the plan is being checked")
         models = (config.student, *(group.model for group in config.teachers))
+        if config.data.dataset not in DATASETS:
+            self._ask(
+                "glimpse", questions.glimpse(config.data), lambda found: self.data.sheet.show_images(*found), lambda _: None
+            )
         self._ask("preview", questions.preview(config.data), self.data.show_preview, self._no_data)
         self._ask("sizes", questions.model_sizes(config.data, models), self._show_sizes, lambda _: None)
         self._ask("plan", questions.summarise(config), partial(self._planned, config), partial(self._refused, config))
