@@ -22,6 +22,9 @@ from workbench.history.database import check_history
 from workbench.paths import APP, log_path, resources_folder
 
 COLLECT_MILLISECONDS = 2000
+SWITCH_SECONDS = 0.0005
+"""How long the training thread waits at most for the interpreter while the window's paints (Python's default is 5 ms)."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -58,6 +61,7 @@ def main(history: Path, folders: tuple[Path, ...] = (), device: str = "", wanted
     theme.apply(wanted_theme or chosen.theme)
     window = MainWindow(history, chosen, folders, device)
     _show_uncaught(window)
+    sys.setswitchinterval(SWITCH_SECONDS)
     window.closed.connect(app.quit)
     app.setQuitOnLastWindowClosed(False)
     window.show()

@@ -10,7 +10,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from workbench.events import Answer
+from workbench.events import Answer, EpochEnded, Metrics
 
 DRAIN_MILLISECONDS = 40
 DRAIN_BUDGET_SECONDS = 0.008
@@ -46,8 +46,9 @@ class RunFeed(QObject):
         self._timer.start()
 
     def post(self, news: object) -> None:
-        """Hand something to the GUI thread."""
-        self._queue.put(news)
+        """Hand something to the GUI thread; metrics stay out, since curves are read from the history."""
+        if not isinstance(news, (Metrics, EpochEnded)):
+            self._queue.put(news)
 
     def ask(
         self,

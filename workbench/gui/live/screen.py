@@ -93,6 +93,7 @@ class LiveScreen(QWidget):
         self.watched = Watched()
         self._waiting = 0
         self._dirty = False
+        self._latest: Progress | None = None
         self._items: dict[int, QListWidgetItem] = {}
         self.pages = QStackedWidget()
         empty = label("Nothing is training.\n\nSet up an experiment and press Launch (Ctrl+Return).", "faint")
@@ -177,8 +178,9 @@ class LiveScreen(QWidget):
                 self.state.setText(f"{event.name} starts on {self._device}")
                 self.runs.setCurrentRow(-1)
             case Progress():
-                self._progress(event)
+                self._latest = event
             case Paused():
+                self._latest = None
                 self.pause.setText("Resume" if event.paused else "Pause")
                 if event.paused:
                     self.state.setText("Paused. Press Resume to go on; the run waits as it is.")
@@ -234,6 +236,7 @@ class LiveScreen(QWidget):
 
     def _finish(self, event: ExperimentFinished) -> None:
         self.watched.finished = True
+        self._latest = None
         self._set_running(False)
         self.bar.setRange(0, 1)
         self.bar.setValue(1)
@@ -255,6 +258,9 @@ class LiveScreen(QWidget):
         self._dirty = True
 
     def _redraw(self) -> None:
+        if self._latest is not None and self.isVisible():
+            self._progress(self._latest)
+            self._latest = None
         if self._dirty and self.watched.runs and self.isVisible():
             self._dirty = False
             chosen = self.runs.currentItem()
@@ -307,8 +313,10 @@ class LiveScreen(QWidget):
             reused = row.experiment != self.watched.experiment
             shown = "reused" if reused else row.status
             result = f"   {accuracy:.2%}" if accuracy is not None else ""
-            self._items[number].setText(f"{row.name if not reused else row.model}   {shown}{result}")
-            self._items[number].setToolTip(f"run {number}: {row.model}, seed {row.seed}. {row.message}")
+            text = f"{row.name if not reused else row.model}   {shown}{result}"
+            if self._items[number].text() != text:
+                self._items[number].setText(text)
+                self._items[number].setToolTip(f"run {number}: {row.model}, seed {row.seed}. {row.message}")
 
 
 def _references(rows: dict[int, RunRow]) -> list[Reference]:
