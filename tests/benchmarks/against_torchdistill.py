@@ -33,6 +33,7 @@ from typing import IO, Any
 import platformdirs
 import torch
 
+from tests.benchmarks.machine import Elsewhere, available_cores
 from workbench.config import DataConfig, DistillationConfig, ModelConfig, RunConfig, TrainingConfig
 from workbench.distill import builtin, idx, sources
 from workbench.distill.data import ResidentData
@@ -273,27 +274,6 @@ class Floor:
 # --- all of it -------------------------------------------------------------------------------------------------------------
 
 
-class Elsewhere:
-    """How many cores other programs keep busy, from its making on; ``/proc/stat`` tells it on Linux alone."""
-
-    def __init__(self) -> None:
-        self._start, self._busy, self._own = time.perf_counter(), busy_seconds(), time.process_time()
-
-    def cores(self, child_seconds: float) -> float:
-        """Cores busy for others so far; ``child_seconds`` are the processor's seconds that a child of this process took."""
-        own = time.process_time() - self._own + child_seconds
-        return max(0.0, busy_seconds() - self._busy - own) / (time.perf_counter() - self._start)
-
-
-def busy_seconds() -> float:
-    """Seconds that all cores together have worked, the host's other guests included."""
-    try:
-        ticks = [int(word) for word in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
-    except OSError:
-        return float("nan")
-    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
-
-
 def one_round(side: Torchdistill, setting: Setting, units: int, job: Job, threads: int, seconds: float) -> Round:
     """Every side once."""
     elsewhere = Elsewhere()
@@ -397,11 +377,6 @@ def main() -> None:
     if given.json:
         about = {"torch": torch.__version__, "torchdistill": TORCHDISTILL, "cores": available_cores()}
         print(json.dumps(about | {"seconds": given.seconds, "students": figures}, indent=2))
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ def test_that_a_zoom_is_kept_while_data_arrives(qtbot: QtBot, window: MainWindow
     make_small(qtbot, window, epochs=5000)
     launch(qtbot, window)
     qtbot.waitUntil(lambda: "loss" in window.live.losses.line_keys(), timeout=WAIT)
+    qtbot.waitUntil(lambda: "Run 3" in window.live.state.text(), timeout=WAIT)
     window.live.losses.plot.setXRange(0.5, 1.5, padding=0)
     window.live.losses.plot.setYRange(0.1, 0.9, padding=0)
     points = window.live.losses.points("loss")
@@ -71,6 +72,7 @@ def test_that_a_zoom_is_kept_while_data_arrives(qtbot: QtBot, window: MainWindow
 def test_that_closing_while_a_model_trains_asks_first(qtbot: QtBot, window: MainWindow, tmp_path: Path, answer: str) -> None:
     make_small(qtbot, window, epochs=50_000)
     launch(qtbot, window)
+    qtbot.waitUntil(lambda: "Run 3" in window.live.state.text(), timeout=WAIT)
 
     def press() -> None:
         box = QApplication.activeModalWidget()

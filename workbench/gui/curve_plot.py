@@ -183,8 +183,8 @@ class CurvePlot(QWidget):
         return list(self._lines)
 
     def points(self, key: Hashable) -> int:
-        """How many points a curve has."""
-        return len(self._lines[key].y)
+        """How many points a curve has; none where it is not shown."""
+        return len(self._lines[key].y) if key in self._lines else 0
 
     def say(self, value: float) -> str:
         """A value as the axis counts it."""
