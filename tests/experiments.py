@@ -6,7 +6,8 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.config import ExperimentConfig, with_values
+from workbench.config import ExperimentConfig
+from workbench.recipes import with_values
 
 if TYPE_CHECKING:
     from workbench.driver import Control

@@ -18,11 +18,11 @@ import tomli_w
 from click.testing import CliRunner, Result
 
 from tests.experiments import DIVERGING, TINY, launch, tiny, tree
-from workbench.cli import cli, experiment_of
+from workbench.cli import cli
 from workbench.history import reading
 from workbench.history.database import open_for_reading
 from workbench.history.writing import History
-from workbench.paths import recipe_paths
+from workbench.recipes import experiment_of, recipe_paths
 
 ROOT = Path(__file__).parents[1]
 Start = Callable[..., subprocess.Popen[str]]

@@ -25,11 +25,9 @@ from workbench.config import (
     TransferConfig,
     fingerprint,
     flat,
-    load_recipe,
-    with_values,
 )
 from workbench.errors import ConfigError
-from workbench.paths import recipe_paths
+from workbench.recipes import load_recipe, recipe_paths, with_values
 from workbench.settings import options_of
 
 

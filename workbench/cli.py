@@ -6,7 +6,6 @@ import json
 import logging
 import signal
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench import __version__
-from workbench.config import ExperimentConfig, load_recipe, with_values
-from workbench.errors import ConfigError, WorkbenchError
+from workbench.config import ExperimentConfig
+from workbench.errors import WorkbenchError
 from workbench.history import reading
 from workbench.history.database import check_history, open_for_reading
-from workbench.paths import recipe_paths
 from workbench.progress import ProgressPrinter
-from workbench.settings import closest
+from workbench.recipes import experiment_of, load_recipe, recipe_paths
 
 if TYPE_CHECKING:
     from workbench.driver import Control
@@ -153,35 +151,6 @@ def _stop_on_signals(control: Control) -> None:
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-
-
-def experiment_of(recipe: str, changes: Sequence[str] = ()) -> ExperimentConfig:
-    """The experiment of a recipe by name or file, with ``KEY=VALUE`` changes; :class:`ConfigError` where something is wrong."""
-    known = recipe_paths()
-    path = known.get(recipe, Path(recipe))
-    if not path.is_file():
-        if recipe.endswith(".toml") or "/" in recipe:
-            raise ConfigError("", f"there is no recipe file {recipe}")
-        raise ConfigError(
-            "", f"there is no recipe {recipe!r}; built in are {', '.join(known)}{closest(recipe, known)}, or name a TOML file"
-        )
-    tables = {"name": path.stem} | load_recipe(path)
-    try:
-        return ExperimentConfig.from_dict(with_values(tables, [_change(text) for text in changes]))
-    except ConfigError as error:
-        if changes or recipe in known:
-            raise
-        raise ConfigError("", f"{path}: {error}") from None
-
-
-def _change(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError("", f"--set {text!r} is not KEY=VALUE, such as distillation.temperature=4")
-    try:
-        return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
-    except ValueError:
-        return key.strip(), value.strip()
 
 
 @cli.command()

@@ -6,14 +6,11 @@ its weights. Each part raises :class:`ConfigError` with the dotted path of what 
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import tomli_w
@@ -314,56 +311,6 @@ def fingerprint(config: RunConfig, data_digest: str, parents: Sequence[str]) -> 
     """SHA-256 of what decides a run's weights: its config, its data's content, its parents' weights, the engine's version."""
     about = {"config": config.to_dict(), "data": data_digest, "parents": list(parents), "engine": ENGINE_VERSION}
     return hashlib.sha256(json.dumps(about, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def load_recipe(path: Path) -> dict[str, Any]:
-    """The tables of a recipe file; a :class:`ConfigError` names the file and the line of a syntax error."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise ConfigError("", f"{path} is not a recipe: a recipe is a UTF-8 text in TOML") from None
-    except ValueError as error:  # a syntax error, or a number of more digits than Python reads
-        raise ConfigError("", f"{path} is not valid TOML: {error}") from None
-    except OSError as error:
-        raise ConfigError("", f"{path} cannot be read: {error.strerror}") from None
-
-
-def with_values(tables: Mapping[str, Any], changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """``tables`` with each dotted path set; a new ``model`` drops the options of the old one."""
-    result = copy.deepcopy(dict(tables))
-    for path, value in changes:
-        _set(result, path, value)
-    return result
-
-
-def _set(tables: dict[str, Any], path: str, value: Any) -> None:
-    *parents, last = path.split(".")
-    if not all((*parents, last)):
-        raise ConfigError(path, "is not a dotted path such as distillation.temperature")
-    here: Any = tables
-    for depth, part in enumerate(parents):
-        so_far = ".".join(parents[: depth + 1])
-        if isinstance(here, list):
-            here = _item(here, part, so_far)
-        elif isinstance(here, dict):
-            here = here.setdefault(part, [] if part == "teachers" else {})
-        if not isinstance(here, (dict, list)):
-            raise ConfigError(path, f"{so_far} is a single value and has no parts")
-    if isinstance(here, list):
-        raise ConfigError(path, "name a setting of the item too, such as teachers.0.count")
-    if last == "model" and here.get("model", "mlp") != value:
-        own = {"count", "run"} if parents[:1] == ["teachers"] else set()
-        for key in [key for key in here if key not in own]:
-            del here[key]
-    here[last] = value
-
-
-def _item(items: list[Any], part: str, path: str) -> Any:
-    if not part.isdecimal() or int(part) > len(items):
-        raise ConfigError(path, f"there are {len(items)} of them, numbered from 0")
-    if int(part) == len(items):
-        items.append({})
-    return items[int(part)]
 
 
 def _made(cls: type, given: Any, path: str) -> Any:

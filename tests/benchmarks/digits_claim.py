@@ -1,6 +1,6 @@
 """Does distillation help on the default recipe? Test errors of students and baselines over seeds, with their difference.
 
-    uv run python tests/benchmarks/digits_claim.py [--seeds 10] [--set KEY=VALUE]… [--json]
+uv run python tests/benchmarks/digits_claim.py [--seeds 10] [--set KEY=VALUE]… [--json]
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from workbench.cli import experiment_of
 from workbench.driver import Control, run_experiment
 from workbench.engine import Engine, EngineSettings
 from workbench.history.database import open_for_reading
 from workbench.history.reading import experiment_runs, list_runs
 from workbench.history.writing import History
+from workbench.recipes import experiment_of
 
 
 def errors(seeds: int, changes: list[str]) -> dict[str, list[float]]:

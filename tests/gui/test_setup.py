@@ -14,7 +14,7 @@ from tests.gui.driving import WAIT, launch_and_finish, make_small, type_number, 
 from workbench.config import ExperimentConfig, TeacherConfig
 from workbench.gui.main_window import MainWindow
 from workbench.gui.setup.temperature import TemperatureSlider
-from workbench.paths import recipe_paths
+from workbench.recipes import recipe_paths
 
 
 @pytest.mark.parametrize("typed", ["0", "-1", "nan", "hot", "1e9", ""])

@@ -24,14 +24,14 @@ from PySide6.QtWidgets import (
 )
 
 from workbench import questions
-from workbench.config import ExperimentConfig, TeacherConfig, load_recipe
+from workbench.config import ExperimentConfig, TeacherConfig
 from workbench.distill.sources import DATASETS
 from workbench.errors import ConfigError, DataError
 from workbench.gui.forms import Form, label
 from workbench.gui.setup.model_form import ModelForm
 from workbench.gui.setup.parts import DataPart, DistillationPart, ExperimentPart, TrainingPart, TransferPart
 from workbench.gui.setup.teachers import TeachersPanel
-from workbench.paths import recipe_paths
+from workbench.recipes import experiment_of, recipe_paths
 from workbench.settings import options_of
 
 Ask = Callable[[Hashable, Any, Callable[[Any], None], Callable[[Exception], None] | None], None]
@@ -166,9 +166,9 @@ class SetupScreen(QWidget):
     def open_path(self, path: Path) -> None:
         """Show the recipe of a file, or say in a sentence what is wrong with it."""
         try:
-            self.show_config(ExperimentConfig.from_dict({"name": path.stem} | load_recipe(path)))
+            self.show_config(experiment_of(str(path)))
         except ConfigError as error:
-            self.said.emit(str(error) if str(path) in str(error) else f"{path}: {error}")
+            self.said.emit(str(error))
 
     def save_file(self) -> None:
         """Choose a file and write the set-up into it."""

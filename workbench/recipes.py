@@ -1,0 +1,98 @@
+"""Recipes: experiments written as TOML, built in or a person's own, and single settings changed by dotted path."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from workbench.config import ExperimentConfig
+from workbench.errors import ConfigError
+from workbench.paths import resources_folder
+from workbench.settings import closest
+
+
+def recipe_paths() -> dict[str, Path]:
+    """The built-in recipes by name."""
+    return {path.stem: path for path in sorted((resources_folder() / "recipes").glob("*.toml"))}
+
+
+def experiment_of(recipe: str, changes: Sequence[str] = ()) -> ExperimentConfig:
+    """The experiment of a recipe by name or file, with ``KEY=VALUE`` changes; :class:`ConfigError` where something is wrong."""
+    known = recipe_paths()
+    path = known.get(recipe, Path(recipe))
+    if not path.is_file():
+        if recipe.endswith(".toml") or "/" in recipe:
+            raise ConfigError("", f"there is no recipe file {recipe}")
+        raise ConfigError(
+            "", f"there is no recipe {recipe!r}; built in are {', '.join(known)}{closest(recipe, known)}, or name a TOML file"
+        )
+    tables = {"name": path.stem} | load_recipe(path)
+    try:
+        return ExperimentConfig.from_dict(with_values(tables, [_change(text) for text in changes]))
+    except ConfigError as error:
+        if changes or recipe in known:
+            raise
+        raise ConfigError("", f"{path}: {error}") from None
+
+
+def _change(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError("", f"--set {text!r} is not KEY=VALUE, such as distillation.temperature=4")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
+    except ValueError:
+        return key.strip(), value.strip()
+
+
+def load_recipe(path: Path) -> dict[str, Any]:
+    """The tables of a recipe file; a :class:`ConfigError` names the file and the line of a syntax error."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise ConfigError("", f"{path} is not a recipe: a recipe is a UTF-8 text in TOML") from None
+    except ValueError as error:  # a syntax error, or a number of more digits than Python reads
+        raise ConfigError("", f"{path} is not valid TOML: {error}") from None
+    except OSError as error:
+        raise ConfigError("", f"{path} cannot be read: {error.strerror}") from None
+
+
+def with_values(tables: Mapping[str, Any], changes: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """``tables`` with each dotted path set; a new ``model`` drops the options of the old one."""
+    result = copy.deepcopy(dict(tables))
+    for path, value in changes:
+        _set(result, path, value)
+    return result
+
+
+def _set(tables: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    if not all((*parents, last)):
+        raise ConfigError(path, "is not a dotted path such as distillation.temperature")
+    here: Any = tables
+    for depth, part in enumerate(parents):
+        so_far = ".".join(parents[: depth + 1])
+        if isinstance(here, list):
+            here = _item(here, part, so_far)
+        elif isinstance(here, dict):
+            here = here.setdefault(part, [] if part == "teachers" else {})
+        if not isinstance(here, (dict, list)):
+            raise ConfigError(path, f"{so_far} is a single value and has no parts")
+    if isinstance(here, list):
+        raise ConfigError(path, "name a setting of the item too, such as teachers.0.count")
+    if last == "model" and here.get("model", "mlp") != value:
+        own = {"count", "run"} if parents[:1] == ["teachers"] else set()
+        for key in [key for key in here if key not in own]:
+            del here[key]
+    here[last] = value
+
+
+def _item(items: list[Any], part: str, path: str) -> Any:
+    if not part.isdecimal() or int(part) > len(items):
+        raise ConfigError(path, f"there are {len(items)} of them, numbered from 0")
+    if int(part) == len(items):
+        items.append({})
+    return items[int(part)]
