@@ -144,11 +144,20 @@ class Torchdistill:
         found = json.loads(answer)
         return found["samples_per_second"], found["cpu_seconds"]
 
-    def fastest(self, units: int, seconds: float) -> tuple[Setting, dict[str, float]]:
-        """The setting that suits torchdistill best, and what each was measured at."""
+    def fastest(self, units: int, rounds: int, seconds: float, quiet: float) -> tuple[Setting, dict[str, float]]:
+        """The setting that suits torchdistill best, and each one's median rate; all are tried in turn, in quiet rounds."""
         cores = available_cores()
         settings = [Setting(workers, threads) for workers in (0, 2) for threads in sorted({1, min(2, cores), cores})]
-        rates = {setting: self.rate(units, setting, seconds)[0] for setting in settings}
+        found: dict[Setting, list[float]] = {setting: [] for setting in settings}
+        for _ in range(5 * rounds):
+            for setting in (one for one in settings if len(found[one]) < rounds):
+                elsewhere = Elsewhere()
+                rate, cpu_seconds = self.rate(units, setting, seconds)
+                if not elsewhere.cores(cpu_seconds) > quiet:
+                    found[setting].append(rate)
+        if not all(found.values()):
+            raise SystemExit(f"never were fewer than {quiet:g} cores busy elsewhere for long enough; wait, or raise --quiet")
+        rates = {setting: statistics.median(tried) for setting, tried in found.items()}
         shown = {f"{setting.workers} workers, {setting.threads} threads": rate for setting, rate in rates.items()}
         return max(rates, key=lambda setting: rates[setting]), shown
 
@@ -292,7 +301,8 @@ def measure(engine: Engine, rounds: int, seconds: float, quiet: float) -> dict[s
     with torchdistill_side() as side:
         for units, (job, threads, setup) in jobs.items():
             tell(f"looking for torchdistill's best setting for 2×{units}")
-            setting, tried = side.fastest(units, seconds)
+            setting, tried = side.fastest(units, rounds, seconds, quiet)
+            tell(", ".join(f"{name}: {rate:,.0f}" for name, rate in tried.items()))
             measured: list[Round] = []
             for number in range(5 * rounds):
                 one = one_round(side, setting, units, job, threads, seconds)
