@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import platform
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from workbench.errors import CheckpointError, WorkbenchError
 from workbench.history.writing import StoredFile
 
 SMALL_STEP = 3e7
-"""Multiply-adds of a step below which one thread trains faster than two (measured by tests/benchmarks/thread_count.py)."""
+"""Multiply-adds of a step below which a second thread gains little on a quiet machine and loses much on a busy one
+(tests/benchmarks/thread_count.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +184,10 @@ class Engine:
                 done += more
                 tell(f"computing the soft targets of {len(ensemble.members)} teachers", done, total, "cases")
 
-            logits = self._logits.members(ensemble, where, lambda member: logits_on(member, data, data.train.images, cases, tick))
+            with self._all_threads():
+                logits = self._logits.members(
+                    ensemble, where, lambda member: logits_on(member, data, data.train.images, cases, tick)
+                )
             targets = soft_targets(logits, config.distillation.temperature, ensemble.mean)
         return Job(run=run, config=config, data=data, cases=cases, ensemble=ensemble, soft_targets=targets)
 
@@ -198,12 +202,24 @@ class Engine:
 
     def use_threads(self, size: ModelSize, batch_size: int) -> int:
         """Set torch's threads for a run: as settings say, else by the size of one step, so that equal runs get equal threads."""
-        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        most = max(1, available - 1) if self.settings.window else available
         small = size.multiply_adds * batch_size * 3 < SMALL_STEP
-        threads = self.settings.threads or (1 if small else most)
+        threads = self.settings.threads or (1 if small else self._most_threads())
         torch.set_num_threads(threads)
         return threads
+
+    def _most_threads(self) -> int:
+        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.settings.threads or (max(1, available - 1) if self.settings.window else available)
+
+    @contextmanager
+    def _all_threads(self) -> Iterator[None]:
+        """For the teachers' large batches, which a small student's single thread would take twice the time for."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._most_threads())
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     def environment(self, threads: int, precision: str) -> dict[str, Any]:
         """What is recorded beside a run and not part of its fingerprint."""
@@ -217,5 +233,6 @@ class Engine:
             "device": self.device.type,
             "device_name": cuda or platform.machine(),
             "threads": threads,
+            "soft_target_threads": self._most_threads(),
             "precision": precision,
         }

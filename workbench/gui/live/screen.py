@@ -39,7 +39,7 @@ from workbench.history import reading
 from workbench.history.reading import Curve, RunRow
 from workbench.questions import duration
 
-REDRAW_MILLISECONDS = 250
+REDRAW_MILLISECONDS = 400
 POINTS = 800
 LOSSES = (("loss", "total"), ("soft_loss", "soft part, unscaled"), ("hard_loss", "hard part, unscaled"))
 
