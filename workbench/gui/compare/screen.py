@@ -132,6 +132,7 @@ class CompareScreen(QWidget):
         self.table.setAccessibleName("Figures, and settings that differ")
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setAlternatingRowColors(True)
+        self.table.verticalHeader().setDefaultSectionSize(self.table.fontMetrics().height() + 6)
         self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         self.metric_choice.currentIndexChanged.connect(lambda _: self.reload())
         self.axis_choice.currentIndexChanged.connect(lambda _: self._draw())
