@@ -142,3 +142,26 @@ def test_that_a_past_run_becomes_a_teacher(qtbot: QtBot, window: MainWindow) -> 
     assert "3 teachers, 3 reused" in window.setup.plan.text()
     assert window.setup._config is not None
     assert window.setup._config.teachers[-1] == TeacherConfig(run=student.id)
+
+
+def test_that_a_download_that_fails_is_said_whole_and_the_next_launch_works(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torchvision
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", ["http://127.0.0.1:9/"])
+    window.setup.data.dataset.setCurrentText("kmnist")
+    qtbot.waitUntil(lambda: "Launch downloads it" in window.setup.data.message.text(), timeout=WAIT)
+    wait_checked(qtbot, window)
+    assert window.setup.student.size_label.text() == ""
+    qtbot.mouseClick(window.setup.launch, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.live.watched.experiment > 0 and window.live.watched.finished, timeout=WAIT)
+    assert "kmnist was not found in" in window.banner.text.text()
+    assert window.live.results.isHidden()
+    window.tabs.setCurrentWidget(window.setup)
+    window.setup.show_recipe("digits")
+    make_small(qtbot, window)
+    launch_and_finish(qtbot, window)
+    assert window.live.state.text() == "Done."
+    assert not window.banner.isVisible()

@@ -103,6 +103,7 @@ class MainWindow(QMainWindow):
         self.live.pause_wanted.connect(lambda on: self.executor.pause() if on else self.executor.resume())
         self.live.stop_wanted.connect(self.executor.stop)
         self.live.results_wanted.connect(self._compare)
+        self.live.said.connect(self.banner.say)
         self.history.compare_wanted.connect(self._compare)
         self.history.setup_wanted.connect(self._open_setup)
         self.history.teacher_wanted.connect(self._use_as_teacher)
@@ -176,6 +177,7 @@ class MainWindow(QMainWindow):
                     self.setup.refresh()
 
     def _launch(self, config: ExperimentConfig) -> None:
+        self.banner.hide()
         self.executor.submit(config)
         self.tabs.setCurrentWidget(self.live)
 

@@ -86,12 +86,13 @@ class LiveScreen(QWidget):
     pause_wanted = Signal(bool)
     stop_wanted = Signal()
     results_wanted = Signal(list)
+    said = Signal(str)
 
     def __init__(self, ask_history: AskHistory) -> None:
         super().__init__()
         self._ask_history = ask_history
         self.watched = Watched()
-        self._waiting = 0
+        self._waiting: set[int] = set()
         self._dirty = False
         self._latest: Progress | None = None
         self._items: dict[int, QListWidgetItem] = {}
@@ -165,7 +166,7 @@ class LiveScreen(QWidget):
         """Show an event of the driver's."""
         match event:
             case ExperimentQueued():
-                self._waiting += 1
+                self._waiting.add(event.experiment)
                 self._queued(event)
             case ExperimentStarted():
                 self._start(event)
@@ -198,16 +199,20 @@ class LiveScreen(QWidget):
         self.pages.setCurrentIndex(1)
         if self.watched.finished:
             self.title.setText(event.name)
-            self._set_running(True)
+            self._clear(Watched(event.experiment, event.name, finished=False))
             self.state.setText("Preparing…")
         else:
             self.state.setText(f"{event.name} waits for its turn")
 
     def _start(self, event: ExperimentStarted) -> None:
-        self._waiting = max(0, self._waiting - 1)
+        self._waiting.discard(event.experiment)
         self.pages.setCurrentIndex(1)
-        self.watched = Watched(event.experiment, event.name, event.runs, finished=False)
         self.title.setText(event.name)
+        self._clear(Watched(event.experiment, event.name, event.runs, finished=False))
+
+    def _clear(self, watched: Watched) -> None:
+        """Begin to watch another experiment."""
+        self.watched = watched
         self.runs.clear()
         self._items = {}
         self._set_running(True)
@@ -224,7 +229,7 @@ class LiveScreen(QWidget):
         self.state.setText(
             f"Run {place} of {len(self.watched.runs)}   ·   epoch {event.epoch:.1f} of {self._epochs}   ·   "
             f"{event.rate:,.0f} samples/s   ·   {duration(left)} left for this run   ·   {self._device}"
-            + (f"   ·   {self._waiting} more waiting" if self._waiting else "")
+            + (f"   ·   {len(self._waiting)} more waiting" if self._waiting else "")
         )
 
     def _loading(self, event: Loading) -> None:
@@ -235,18 +240,21 @@ class LiveScreen(QWidget):
         self.state.setText(f"{event.text}{amount}; Stop gives it up")
 
     def _finish(self, event: ExperimentFinished) -> None:
+        self._waiting.discard(event.experiment)
         self.watched.finished = True
         self._latest = None
         self._set_running(False)
         self.bar.setRange(0, 1)
-        self.bar.setValue(1)
+        self.bar.setValue(int(event.status == "done"))
         words = {"done": "Done", "stopped": "Stopped", "failed": "Not all of it could be done", "interrupted": "Interrupted"}
-        self.state.setText(f"{words[event.status]}{': ' + event.message if event.message else ''}.")
+        self.state.setText(f"{words[event.status]}.")
+        if event.status == "failed":
+            self.said.emit(f"{event.name}: {event.message}.")
 
     def _set_running(self, running: bool) -> None:
         self.pause.setEnabled(running)
         self.stop.setEnabled(running)
-        self.results.setVisible(not running)
+        self.results.setVisible(not running and bool(self.watched.runs))
         self.pause.setText("Pause")
 
     def _pause(self) -> None:

@@ -228,7 +228,7 @@ class SetupScreen(QWidget):
                 "glimpse", questions.glimpse(config.data), lambda found: self.data.sheet.show_images(*found), lambda _: None
             )
         self._ask("preview", questions.preview(config.data), self.data.show_preview, self._no_data)
-        self._ask("sizes", questions.model_sizes(config.data, models), self._show_sizes, lambda _: None)
+        self._ask("sizes", questions.model_sizes(config.data, models), self._show_sizes, self._no_sizes)
         self._ask("plan", questions.summarise(config), partial(self._planned, config), partial(self._refused, config))
         self._ask("samples", questions.soft_samples(config), self.distillation.show_samples, lambda _: None)
 
@@ -236,6 +236,11 @@ class SetupScreen(QWidget):
         self.student.show_size(sizes[0])
         for group, size in zip(self.teachers.groups, sizes[1:], strict=False):
             group.model.show_size(size)
+
+    def _no_sizes(self, _: Exception) -> None:
+        """Without data no size is known; what is wrong with the data is said where the data is."""
+        self._show_sizes(("",) * (1 + len(self.teachers.groups)))
+        self.transfer.counts.setText("")
 
     def _planned(self, config: ExperimentConfig, summary: questions.PlanSummary) -> None:
         if config == self._config:
