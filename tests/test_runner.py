@@ -22,6 +22,7 @@ from workbench.events import (
     ExperimentQueued,
     ExperimentStarted,
     Metrics,
+    Note,
     Paused,
     RunFinished,
     RunStarted,
@@ -188,7 +189,6 @@ def test_that_pause_resume_and_stop_with_nothing_under_way_are_harmless(desk: De
     ("settings", "make", "words"),
     [
         ({}, Path.mkdir, "is a folder"),
-        ({"device": "tpu"}, lambda path: None, "there is no device 'tpu'"),
     ],
 )
 def test_that_an_engine_that_cannot_start_says_why_in_a_sentence(
@@ -229,3 +229,24 @@ def _draws_random_numbers(engine: Engine, history: History) -> None:
     import torch
 
     torch.rand(3)
+
+
+def test_that_a_device_that_is_gone_does_not_keep_the_engine_from_starting(history_path: Path) -> None:
+    desk = Desk(history_path, device="mps")
+    note = desk.until(Note)
+    assert "mps" in note.text
+    assert desk.until(EngineReady).device in ("cpu", "cuda")
+    desk.thread.close()
+    assert desk.thread.join(60)
+
+
+def test_that_what_still_waits_when_the_thread_is_closed_is_interrupted(desk: Desk) -> None:
+    desk.until(EngineReady)
+    desk.thread.submit(LONG)
+    desk.until(RunStarted)
+    desk.thread.submit(tiny())
+    desk.until(ExperimentQueued)
+    desk.thread.close()
+    assert desk.thread.join(60)
+    with closing(open_for_reading(desk.history)) as database:
+        assert {row[0] for row in database.execute("SELECT status FROM experiments").fetchall()} == {"interrupted"}

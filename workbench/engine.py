@@ -29,6 +29,9 @@ SMALL_STEP = 3e7
 """Multiply-adds of a step below which a second thread gains little on a quiet machine and loses much on a busy one
 (tests/benchmarks/thread_count.py)."""
 
+MEASURED_STEP = 1e10
+"""Multiply-adds of a step above which the time of a run is estimated from smaller steps, so that the answer comes soon."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
@@ -140,7 +143,12 @@ class Engine:
         key = (config.model.describe(), data.shape, config.distillation is None, min(len(job.cases), config.training.batch_size))
         rate = self._rates.get(key)
         if rate is None and not self.busy:
-            self.use_threads(self.size(config.model, data), config.training.batch_size)
+            size = self.size(config.model, data)
+            self.use_threads(size, config.training.batch_size)
+            fits = max(2, int(MEASURED_STEP / (3 * size.multiply_adds + 1)))
+            if fits < config.training.batch_size:
+                smaller = dataclasses.replace(config.training, batch_size=fits)
+                job = dataclasses.replace(job, config=dataclasses.replace(config, training=smaller))
             if config.distillation is not None:
                 targets = torch.full((len(job.cases), len(data.classes)), 1 / len(data.classes), device=self.device)
                 job = dataclasses.replace(job, soft_targets=targets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import queue
 import threading
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.config import ExperimentConfig
 from workbench.errors import WorkbenchError
-from workbench.events import Answer, EngineFailed, EngineReady, Event, ExperimentQueued
+from workbench.events import Answer, EngineFailed, EngineReady, Event, ExperimentQueued, Note
 
 if TYPE_CHECKING:
     from workbench.driver import Control
@@ -122,7 +123,11 @@ class LocalThread:
             from workbench.history.writing import History
 
             settings: EngineSettings = EngineSettings(**self._settings, window=True)
-            engine = Engine(settings)
+            try:
+                engine = Engine(settings)
+            except WorkbenchError as error:
+                self._post(Note(0, f"{error}. Until then the device is chosen by itself."))
+                engine = Engine(dataclasses.replace(settings, device="auto"))
             engine.warm_up()
             with History(self._history_path) as history:
                 self._post(EngineReady(engine.device.type, torch.__version__))
@@ -143,6 +148,8 @@ class LocalThread:
             while waiting and not self._closing:
                 self._do(engine, history, waiting)
                 self._answer_all(engine, history)
+        for experiment in waiting:
+            history.finish_experiment(experiment, "interrupted", "the program ended before its turn")
 
     def _do(self, engine: Engine, history: History, waiting: list[int]) -> None:
         from workbench.driver import Control, run_experiment

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import logging.handlers
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -63,6 +64,8 @@ def main(history: Path, folders: tuple[Path, ...] = (), device: str = "", wanted
     _show_uncaught(window)
     sys.setswitchinterval(SWITCH_SECONDS)
     window.closed.connect(app.quit)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: window.end())
     app.setQuitOnLastWindowClosed(False)
     window.show()
     QTimer.singleShot(0, lambda: _on_screen(window))

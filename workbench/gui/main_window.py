@@ -12,7 +12,7 @@ from PySide6.QtGui import QAction, QCloseEvent, QDesktopServices, QKeySequence
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMessageBox, QTabWidget, QToolButton, QVBoxLayout, QWidget
 
 from workbench.config import ExperimentConfig
-from workbench.events import EngineFailed, EngineReady, ExperimentFinished, RunFinished
+from workbench.events import EngineFailed, EngineReady, ExperimentFinished, Note, RunFinished
 from workbench.gui import preferences, theme
 from workbench.gui.compare.screen import CompareScreen
 from workbench.gui.dialogs import SettingsDialog, show_about
@@ -62,6 +62,7 @@ class MainWindow(QMainWindow):
         self._torch, self._device_in_use = "not started yet", "not known yet"
         self._closing = False
         self._changes = 0
+        self._may_ask = True
         self.setWindowTitle(f"{history.name} – Distillation workbench")
         self.feed = RunFeed(self)
         self.executor = LocalThread(history, chosen.engine(folders, device), self.feed.post)
@@ -170,6 +171,8 @@ class MainWindow(QMainWindow):
                 self.setup.set_engine_there(False, "the engine is not running; start the workbench again")
                 self.engine_state.setText("the engine is not running")
                 self.banner.say(news.message)
+            case Note(run=0):
+                self.banner.say(news.text)
             case _:
                 self.live.take(news)
                 if isinstance(news, (RunFinished, ExperimentFinished)):
@@ -250,6 +253,11 @@ class MainWindow(QMainWindow):
 
     # Closing
 
+    def end(self) -> None:
+        """Close without asking, as the system's signals want it; a run that goes on still gets its checkpoint."""
+        self._may_ask = False
+        self.close()
+
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask where a run goes on; then end the threads without freezing, and close once they have ended."""
         if self._ended():
@@ -260,7 +268,7 @@ class MainWindow(QMainWindow):
         event.ignore()
         if self._closing:
             return
-        if self.executor.busy and not self._may_stop():
+        if self._may_ask and self.executor.busy and not self._may_stop():
             return
         self._closing = True
         preferences.remember_layout(self)

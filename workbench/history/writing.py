@@ -68,7 +68,8 @@ class History:
         """Mark what dead processes left unfinished as interrupted; the number of runs."""
         locks = files_folder(self.path) / "locks"
         others = self._database.query("SELECT id, lock, host FROM processes WHERE id <> ?", [self._process])
-        dead = [row["id"] for row in others if row["host"] == host() and not is_alive(locks / row["lock"])]
+        gone = [row for row in others if row["host"] == host() and not is_alive(locks / row["lock"])]
+        dead = [row["id"] for row in gone]
         marked = 0
         with writing(self._database):
             for process in dead:
@@ -83,6 +84,8 @@ class History:
                     [message, now(), process],
                 )
                 self._database.execute("DELETE FROM queue WHERE claimed_by = ?", [process])
+        for row in gone:
+            (locks / row["lock"]).unlink(missing_ok=True)
         return marked
 
     # Experiments and their queue
