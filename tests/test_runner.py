@@ -185,18 +185,10 @@ def test_that_pause_resume_and_stop_with_nothing_under_way_are_harmless(desk: De
     assert not any(isinstance(news, Paused) for news in desk.seen)
 
 
-@pytest.mark.parametrize(
-    ("settings", "make", "words"),
-    [
-        ({}, Path.mkdir, "is a folder"),
-    ],
-)
-def test_that_an_engine_that_cannot_start_says_why_in_a_sentence(
-    settings: dict[str, Any], make: Callable[[Path], object], words: str, history_path: Path
-) -> None:
-    make(history_path)
-    desk = Desk(history_path, **settings)
-    assert words in desk.until(EngineFailed).message
+def test_that_an_engine_that_cannot_start_says_why_in_a_sentence(history_path: Path) -> None:
+    history_path.mkdir()
+    desk = Desk(history_path)
+    assert "is a folder" in desk.until(EngineFailed).message
     assert desk.thread.join(60)
 
 
