@@ -25,9 +25,10 @@ from workbench.distill.training import Job, measure_rate
 from workbench.errors import CheckpointError, WorkbenchError
 from workbench.history.writing import StoredFile
 
-SMALL_STEP = 3e7
-"""Multiply-adds of a step below which a second thread gains little on a quiet machine and loses much on a busy one
-(tests/benchmarks/thread_count.py)."""
+SMALL_STEP = 1e8
+"""Multiply-adds of a step below which a second thread gains little on a quiet machine and loses much on a busy one, where
+OpenMP's threads spin while they wait for each other (tests/benchmarks/thread_count.py). A fixed rule and no measurement,
+so that the same run gets the same threads and so the same weights."""
 
 MEASURED_STEP = 1e10
 """Multiply-adds of a step above which the time of a run is estimated from smaller steps, so that the answer comes soon."""
