@@ -249,8 +249,12 @@ def compare(numbers: tuple[int, ...], history: Path, as_json: bool) -> None:
     else:
         click.echo(table(rows))
         click.echo("")
+        click.echo(f"{'settings that differ, by run':36} " + "  ".join(f"{number:>12}" for number in numbers))
         for key, values in differing.items() or {"no setting differs": {}}.items():
-            click.echo(f"{key:36} " + "  ".join(f"{values.get(number)!s:>12}" for number in numbers if values))
+            click.echo(
+                f"{key:36} "
+                + "  ".join(f"{'–' if values.get(number) is None else values[number]!s:>12}" for number in numbers if values)
+            )
     database.close()
 
 

@@ -104,6 +104,7 @@ class CurvePlot(QWidget):
         self.plot.setBackground(colours.base)
         for side in ("left", "bottom"):
             axis = self.plot.getAxis(side)
+            axis.enableAutoSIPrefix(False)
             axis.setPen(colours.line)
             axis.setTextPen(colours.text)
         self.plot.setLabel("left", self._y_name)

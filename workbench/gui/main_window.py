@@ -87,7 +87,7 @@ class MainWindow(QMainWindow):
         self.statusBar().addPermanentWidget(label(str(history.absolute()), "faint"))
         self._menus()
         self._wire()
-        self.resize(1280, 800)
+        self.resize(1260, 740)
         preferences.restore_layout(self)
 
     def start_threads(self) -> None:
@@ -109,6 +109,7 @@ class MainWindow(QMainWindow):
         self.history.setup_wanted.connect(self._open_setup)
         self.history.teacher_wanted.connect(self._use_as_teacher)
         self.history.said.connect(self.banner.say)
+        self.history.changed.connect(self.setup.refresh)
         self.compare.history_wanted.connect(lambda: self.tabs.setCurrentWidget(self.history))
 
     def _menus(self) -> None:

@@ -198,7 +198,7 @@ class CompareScreen(QWidget):
         rows = self._found.rows
         figures = _figures(rows)
         settings = {key: [_said(values.get(row.id)) for row in rows] for key, values in self._found.differing.items()}
-        lines = [*figures.items(), *settings.items()]
+        lines = [*settings.items(), *figures.items()]
         self.table.setRowCount(len(lines))
         self.table.setColumnCount(len(rows))
         self.table.setVerticalHeaderLabels([name for name, _ in lines])

@@ -65,6 +65,7 @@ class HistoryScreen(QWidget):
     setup_wanted = Signal(object)
     compare_wanted = Signal(list)
     teacher_wanted = Signal(int, str)
+    changed = Signal()
     said = Signal(str)
 
     def __init__(self, ask_history: AskHistory, change_history: AskHistory) -> None:
@@ -122,6 +123,7 @@ class HistoryScreen(QWidget):
         self.tree.setAccessibleName("Runs")
         self.tree.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.tree.setUniformRowHeights(True)
+        self.tree.setIndentation(12)
         self.tree.setAlternatingRowColors(True)
         self.tree.setSortingEnabled(True)
         self.tree.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
@@ -153,7 +155,12 @@ class HistoryScreen(QWidget):
 
     def change(self, change: Callable[[Database], None]) -> None:
         """Change the history, then read it anew."""
-        self._change("change", change, lambda _: self.reload())
+
+        def done(_: Any) -> None:
+            self.reload()
+            self.changed.emit()
+
+        self._change("change", change, done)
 
     def selected_runs(self) -> list[int]:
         """The selected runs; a selected experiment stands for all of its runs."""

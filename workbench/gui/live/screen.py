@@ -94,6 +94,7 @@ class LiveScreen(QWidget):
         self.watched = Watched()
         self._waiting: set[int] = set()
         self._dirty = False
+        self._chosen = 0
         self._latest: Progress | None = None
         self._items: dict[int, QListWidgetItem] = {}
         self.pages = QStackedWidget()
@@ -132,8 +133,9 @@ class LiveScreen(QWidget):
             top.addWidget(control)
         self.runs = QListWidget()
         self.runs.setAccessibleName("Runs of this experiment")
-        self.runs.setToolTip("Click a run to see its losses; the running one is followed until you do.")
-        self.runs.currentItemChanged.connect(lambda *_: self._mark())
+        self.runs.setToolTip("Click a run, or press Enter on it, to see its losses; the running one is followed until you do.")
+        self.runs.itemClicked.connect(self._choose)
+        self.runs.itemActivated.connect(self._choose)
         self.losses = CurvePlot("Loss of the running model", "nats, mean of a batch")
         self.accuracy = CurvePlot("Validation accuracy", "accuracy", percent=True, legend_below=True)
         self.accuracy.set_title("Validation accuracy", "accuracy", "epoch")
@@ -177,6 +179,7 @@ class LiveScreen(QWidget):
                 self.bar.setRange(0, max(1, event.steps))
                 self.bar.setValue(event.step)
                 self.state.setText(f"{event.name} starts on {self._device}")
+                self._chosen = 0
                 self.runs.setCurrentRow(-1)
             case Progress():
                 self._latest = event
@@ -262,7 +265,8 @@ class LiveScreen(QWidget):
 
     # Curves
 
-    def _mark(self) -> None:
+    def _choose(self, item: QListWidgetItem) -> None:
+        self._chosen = item.data(Qt.ItemDataRole.UserRole)
         self._dirty = True
 
     def _redraw(self) -> None:
@@ -271,8 +275,7 @@ class LiveScreen(QWidget):
             self._latest = None
         if self._dirty and self.watched.runs and self.isVisible():
             self._dirty = False
-            chosen = self.runs.currentItem()
-            run = chosen.data(Qt.ItemDataRole.UserRole) if chosen else self.watched.running
+            run = self._chosen or self.watched.running
             watched = self.watched.experiment
             self._ask_history("live", read_live(self.watched.runs, run), lambda found: self._show(watched, found))
 

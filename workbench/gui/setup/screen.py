@@ -230,12 +230,15 @@ class SetupScreen(QWidget):
         self._ask("preview", questions.preview(config.data), self.data.show_preview, self._no_data)
         self._ask("sizes", questions.model_sizes(config.data, models), self._show_sizes, self._no_sizes)
         self._ask("plan", questions.summarise(config), partial(self._planned, config), partial(self._refused, config))
-        self._ask("samples", questions.soft_samples(config), self.distillation.show_samples, lambda _: None)
+        self._ask("samples", questions.soft_samples(config), self.distillation.show_samples, self._no_samples)
 
     def _show_sizes(self, sizes: tuple[Any, ...]) -> None:
         self.student.show_size(sizes[0])
         for group, size in zip(self.teachers.groups, sizes[1:], strict=False):
             group.model.show_size(size)
+
+    def _no_samples(self, _: Exception) -> None:
+        self.distillation.show_samples(None)
 
     def _no_sizes(self, _: Exception) -> None:
         """Without data no size is known; what is wrong with the data is said where the data is."""
