@@ -45,11 +45,11 @@ COLUMNS = (
     Column("Model", "The model and its size.", lambda row: row.model, number=False),
     Column("T", "Temperature.", lambda row: row.temperature, lambda value: f"{value:g}"),
     Column("w", "Hard weight.", lambda row: row.hard_weight, lambda value: f"{value:g}"),
-    Column("Validation", "Accuracy on the validation split.", lambda row: row.figures.get("val_accuracy"), _percent),
+    Column("Val.", "Accuracy on the validation split.", lambda row: row.figures.get("val_accuracy"), _percent),
     Column("Test", "Accuracy on the test split.", lambda row: row.figures.get("test_accuracy"), _percent),
     Column("Errors", "Errors on the test split.", lambda row: row.figures.get("test_errors"), lambda value: f"{value:,.0f}"),
     Column("Parameters", "Trainable parameters.", lambda row: row.parameters, lambda value: f"{value:,}"),
-    Column("Duration", "Time spent training, pauses left out.", lambda row: row.train_seconds, duration),
+    Column("Time", "Time spent training, pauses left out.", lambda row: row.train_seconds, duration),
     Column("Date", "When the run was made.", lambda row: row.created, _date, number=False),
 )
 

@@ -140,6 +140,7 @@ class HistoryScreen(QWidget):
         self.details.setHeaderLabels(["Details", ""])
         self.details.setAccessibleName("Details of the run")
         self.details.setUniformRowHeights(True)
+        self.details.setIndentation(10)
         self.splitter = QSplitter()
         self.splitter.setObjectName("history-columns")
         self.splitter.addWidget(self.tree)
