@@ -79,13 +79,13 @@ def resident(raw: RawData, config: DataConfig, device: torch.device | str) -> Re
 
 
 def class_numbers(chosen: Sequence[int | str], classes: Sequence[str], path: str) -> list[int]:
-    """Class names or numbers as numbers; a :class:`ConfigError` at ``path`` names the classes there are."""
+    """Class names, else numbers, as numbers; a :class:`ConfigError` at ``path`` names the classes there are."""
     numbers = []
     for item in chosen:
-        if isinstance(item, int) and 0 <= item < len(classes):
-            numbers.append(item)
-        elif str(item) in classes:
+        if str(item) in classes:
             numbers.append(list(classes).index(str(item)))
+        elif isinstance(item, int) and 0 <= item < len(classes):
+            numbers.append(item)
         else:
             shown = ", ".join(classes[:20]) + (", …" if len(classes) > 20 else "")
             raise ConfigError(path, f"there is no class {item!r}; the {len(classes)} classes are {shown}")

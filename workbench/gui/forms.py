@@ -75,7 +75,8 @@ class NumberEdit(QLineEdit):
     def set_number(self, value: float) -> None:
         """Show a number."""
         if self.number() != value:
-            self.setText(f"{value:g}")
+            short = f"{value:g}"
+            self.setText(short if float(short) == value else repr(value))
 
 
 class Editor(QWidget):

@@ -226,11 +226,11 @@ class HistoryScreen(QWidget):
         self.buttons["compare"].setEnabled(bool(runs))
         self.buttons["delete"].setEnabled(bool(runs))
         self.buttons["teacher"].setEnabled(len(runs) == 1)
-        if runs:
-            self._ask("details", lambda database: reading.run_details(database, runs[0]), self._show_details)
-        else:
+        if self._details is not None and (not runs or self._details.row.id != runs[0]):
             self._details = None
             self.details.clear()
+        if runs:
+            self._ask("details", lambda database: reading.run_details(database, runs[0]), self._show_details)
 
     def _show_details(self, details: RunDetails) -> None:
         if details.row.id not in self.selected_runs():

@@ -246,14 +246,14 @@ class SetupScreen(QWidget):
         self.transfer.counts.setText("")
 
     def _planned(self, config: ExperimentConfig, summary: questions.PlanSummary) -> None:
-        if config == self._config:
+        if config == self._config and not self._settle.isActive():
             self.transfer.show_summary(summary)
             self._checked = config
             self.plan.setText(summary.words())
             self._show_launch("")
 
     def _refused(self, config: ExperimentConfig, error: Exception) -> None:
-        if config != self._config:
+        if config != self._config or self._settle.isActive():
             return
         if isinstance(error, DataError) and self.data.dataset.currentText() in DATASETS_TO_DOWNLOAD:
             self._checked = config
