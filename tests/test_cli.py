@@ -201,7 +201,10 @@ BAD = {
         lambda: setting("teachers.0.model=torchvision", "teachers.0.architecture=vit_b_16"),
         "teachers.0: vit_b_16 does not suit",
     ),
-    "no such past run": (lambda: setting("teachers.0.count=1", "teachers.0.run=5"), "there is no history at experiments.db"),
+    "no such past run": (
+        lambda: setting("teachers.0.count=1", "teachers.0.run=5"),
+        "teachers.0.run: there is no run 5, since there is no",
+    ),
     "set without a value": (lambda: setting("student.units"), "--set 'student.units' is not KEY=VALUE"),
     "set without a key": (lambda: setting("=5"), "is not KEY=VALUE"),
     "set below a value": (lambda: setting("name.x=5"), "name is a single value and has no parts"),
@@ -297,6 +300,25 @@ class TestLists:
         result = workbench(*command, "--history", filled)
         assert (result.exit_code, result.stdout) == (2, "")
         assert result.stderr == "workbench: there is no run 77 in this history; see `workbench runs`\n"
+
+    @pytest.mark.parametrize("number", [0, -1, 10**20])
+    def test_that_an_impossible_number_is_refused(self, number: int, filled: Path) -> None:
+        for command in ("show", "compare"):
+            result = CliRunner().invoke(cli, [command, "--history", str(filled), "--", str(number)])
+            assert (result.exit_code, result.stdout) == (2, "")
+            assert "is not in the range" in result.stderr
+
+    def test_that_a_history_with_damaged_pages_is_a_sentence(self, filled: Path, tmp_path: Path) -> None:
+        damaged = tmp_path / "damaged.db"
+        content = filled.read_bytes()
+        damaged.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+        result = workbench("runs", "--history", damaged)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith("workbench: the history cannot be read (")
+
+    def test_that_a_device_named_before_the_command_is_the_commands(self, folder: Path) -> None:
+        result = CliRunner().invoke(cli, ["--device", "tpu", "run", "../tiny.toml"])
+        assert (result.exit_code, result.stderr) == (2, "workbench: there is no device 'tpu'; choose auto, cpu, cuda or mps\n")
 
     def test_that_the_history_may_be_named_before_the_command(self, filled: Path) -> None:
         result = CliRunner().invoke(cli, ["--history", str(filled), "runs", "--json"])

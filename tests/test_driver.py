@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from tests.experiments import DIVERGING, engine, launch, tiny
+from workbench import driver
 from workbench.config import ExperimentConfig
 from workbench.distill import checkpoints
 from workbench.distill.evaluation import logits_on
@@ -32,7 +34,7 @@ from workbench.events import (
     RunStarted,
 )
 from workbench.history import reading
-from workbench.history.database import open_for_reading
+from workbench.history.database import files_folder, open_database, open_for_reading
 from workbench.history.reading import RunRow
 from workbench.history.writing import History
 
@@ -68,6 +70,23 @@ def weights(history: History, run: int) -> dict[str, torch.Tensor]:
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def digits_as_idx(folder: Path, cases: int) -> Path:
+    """Some of the digits as another data set of the same kind."""
+    from tests.distill.data_files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, idx_bytes, write_idx
+    from workbench.distill.builtin import read_digits
+
+    train, test = read_digits()
+    arrays = (train.images[:cases, 0], train.labels[:cases], test.images[:, 0], test.labels)
+    names = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+    return write_idx(folder, {name: idx_bytes(array) for name, array in zip(names, arrays, strict=True)})
 
 
 class Told(list[Event]):
@@ -123,7 +142,7 @@ class TestDone:
         launch(history, tiny())
         data = engine().data(tiny().data)
         for row in rows(history):
-            model = build(history.config_of(row.id).model, data.shape, 10)
+            model = build(history.past_run(row.id).config.model, data.shape, 10)
             model.load_state_dict(weights(history, row.id))
             predicted = logits_on(model, data, data.test.images).argmax(dim=1)
             assert int((predicted != data.test.labels).sum()) == row.figures["test_errors"]
@@ -244,16 +263,41 @@ class TestReuse:
         with closing(open_for_reading(history.path)) as database:
             assert reading.parents(database, 5) == (4, 1)
 
-    def test_that_a_past_run_of_other_data_fails_the_student_with_a_sentence_and_the_baseline_is_done(
-        self, history: History, tmp_path: Path
+    def test_that_a_past_run_of_other_data_of_the_same_kind_teaches_with_a_note(self, history: History, tmp_path: Path) -> None:
+        launch(history, tiny())
+        copy = digits_as_idx(tmp_path / "copy", cases=900)
+        status, events = launch(history, tiny(data__dataset=str(copy), teachers=[{"run": 1}]))
+        assert status == "done"
+        assert [event.text for event in events if isinstance(event, Note)] == ["teacher 1 is run 1, which was trained on digits"]
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"teachers": [{"units": 16}, {"run": 5}]}, "teachers.1.run: run 5 is failed; pick a finished run"),
+            ({"teachers": [{"run": 9}]}, "teachers.0.run: there is no run 9"),
+            ({"teachers": [{"run": 1}], "data__split_seed": 3}, "set data.split_seed to 0 and data.validation_fraction to 0.1"),
+            ({"teachers": [{"run": 1}], "data__validation_fraction": 0.2}, "has trained on cases that are kept for validation"),
+            ({"teachers": [{"run": 1}], "data__invert": True}, "run 1 was trained on other images of digits"),
+            ({"teachers": [{"run": 2}]}, "is damaged: its SHA-256"),
+            ({"teachers": [{"run": 3}]}, "the weights of run 3 are gone"),
+            ({"teachers": [{"run": 1}], "data__dataset": "IDX"}, r"run 1 was trained on images of \[1, 8, 8\] and 10 classes"),
+        ],
+        ids=["failed", "absent", "split seed", "validation", "pixels", "damaged", "gone", "other data"],
+    )
+    def test_that_a_past_run_that_cannot_teach_is_refused_before_anything_is_trained(
+        self, changes: dict[str, Any], words: str, history: History, tmp_path: Path
     ) -> None:
         from tests.distill.data_files import write_idx
 
         launch(history, tiny())
-        config = tiny(data__dataset=str(write_idx(tmp_path / "idx")), teachers=[{"run": 1}], transfer__fraction=1.0)
-        status, events = launch(history, config)
-        assert (status, finished(events)) == ("failed", [("teacher 1", "reused"), ("baseline", "done"), ("student", "failed")])
-        assert "run 1 was trained on images of [1, 8, 8] and 10 classes" in rows(history)[-1].message
+        history.finish_run(history.add_run(1, 9, "teacher", "teacher 9", history.past_run(1).config, []), "failed", "")
+        flip_a_bit(history.weights_of(2).path)
+        history.weights_of(3).path.unlink()
+        if changes.get("data__dataset"):
+            changes = changes | {"data__dataset": str(write_idx(tmp_path / "idx"))}
+        status, events = launch(history, tiny(**changes))
+        assert (status, finished(events), len(rows(history))) == ("failed", [], 5)
+        assert re.search(words, str(events[-1]))
 
     def test_that_launching_again_gives_the_same_weights_in_another_history(self, history: History, tmp_path: Path) -> None:
         launch(history, tiny())
@@ -334,7 +378,7 @@ class TestStopping:
         assert rows(history)[1].step == 7
         assert ask(history, "SELECT status FROM experiments") == [(status,)]
         tensors, values = load_state(history, 2)
-        resumed = Trainer.resume(engine().job(2, history.config_of(2)), TrainerState(tensors, values))
+        resumed = Trainer.resume(engine().job(2, history.past_run(2).config), TrainerState(tensors, values))
         assert resumed.step == 7
         for _ in resumed:
             pass
@@ -401,6 +445,63 @@ class TestDiverging:
         student = {f"training__{key}": value for key, value in DIVERGING.items()}
         status, events = launch(history, tiny(**student, distillation__baseline=False))
         assert (status, finished(events)[-1]) == ("failed", ("student", "failed"))
+
+
+class TestADiskThatDoesNotTakeIt:
+    def test_that_a_checkpoint_waits_for_room_and_the_run_ends_as_if_nothing_had_been(
+        self, history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(driver, "RETRY_SECONDS", 0.1)
+        in_the_way = files_folder(history.path) / "runs"
+        in_the_way.write_text("not a folder")
+        told = Told(Note, lambda _: in_the_way.unlink() if in_the_way.is_file() else None)
+        assert run_experiment(engine(), history, history.enqueue(tiny()), Control(), told) == "done"
+        words = [event.text for event in told if isinstance(event, Note)]
+        assert "cannot be written (Not a directory" in words[0]
+        assert words[1:] == ["What had to wait is written; training goes on."]
+        with History(tmp_path / "other.db") as other:
+            launch(other, tiny())
+            assert same(weights(history, 4), weights(other, 4))
+
+    def test_that_a_history_somebody_holds_is_waited_for_and_loses_nothing(
+        self, history: History, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(driver, "RETRY_SECONDS", 0.05)
+        history.wait_at_most(0.05)
+        holder = open_database(history.path)
+        experiment = history.enqueue(tiny())
+
+        def hold(_: RunStarted) -> None:
+            if not holder.conn.in_transaction:
+                holder.execute("BEGIN IMMEDIATE")
+
+        def let_go(_: Note) -> None:
+            if holder.conn.in_transaction:
+                holder.execute("ROLLBACK")
+
+        events: list[Event] = []
+
+        def emit(event: Event) -> None:
+            events.append(event)
+            if isinstance(event, RunStarted) and event.role == "student":
+                hold(event)
+            elif isinstance(event, Note):
+                let_go(event)
+
+        assert run_experiment(engine(), history, experiment, Control(), emit) == "done"
+        holder.close()
+        assert "database is locked" in next(event.text for event in events if isinstance(event, Note))
+        told = {event.step for event in events if isinstance(event, Metrics) and event.run == 4}
+        assert {step for (step,) in ask(history, "SELECT step FROM points WHERE run = 4")} == told
+
+    def test_that_a_person_can_stop_what_waits(self, history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(driver, "RETRY_SECONDS", 0.05)
+        (files_folder(history.path) / "runs").write_text("not a folder")
+        control = Control()
+        events = Told(Note, lambda _: control.stop())
+        assert run_experiment(engine(), history, history.enqueue(tiny()), control, events) == "stopped"
+        assert {row.status for row in rows(history)} == {"stopped"}
+        assert not engine().busy
 
 
 class TestWrongExperiments:

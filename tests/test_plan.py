@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from tests.experiments import tiny
 from workbench.config import ExperimentConfig, RunConfig, TeacherConfig, fingerprint
-from workbench.errors import ConfigError, HistoryError
-from workbench.history.writing import History
-from workbench.plan import PlannedRun, baseline_of, check_past_runs, plan
+from workbench.plan import PlannedRun, baseline_of, plan
 
 
 def no_past(run: int) -> RunConfig:
@@ -114,30 +109,6 @@ class TestPastRuns:
         runs = plan(config, {12: past}.__getitem__)
         assert (runs[0].past_run, runs[0].config, runs[1].past_run) == (12, past, 0)
         assert runs[-1].parents == (0, 1)
-
-    def add(self, history: History, status: str) -> int:
-        experiment = history.enqueue(tiny())
-        run = history.add_run(experiment, 0, "teacher", "teacher 1", RunConfig(), [])
-        history.finish_run(run, status, "")
-        return run
-
-    def test_that_a_finished_run_may_be_picked_and_others_are_refused_with_their_path(self, history_path: Path) -> None:
-        with History(history_path) as history:
-            done, failed = self.add(history, "done"), self.add(history, "failed")
-        check_past_runs(groups({"run": done}), history_path)
-        with pytest.raises(ConfigError, match=f"run {failed} is failed; pick a finished run") as caught:
-            check_past_runs(groups({"run": done}, {"run": failed}), history_path)
-        assert caught.value.path == "teachers.1.run"
-        with pytest.raises(ConfigError, match="there is no run 77"):
-            check_past_runs(groups({"run": 77}), history_path)
-
-    def test_that_a_past_run_of_a_history_that_is_not_there_is_refused(self, history_path: Path) -> None:
-        with pytest.raises(HistoryError, match="there is no history at"):
-            check_past_runs(groups({"run": 1}), history_path)
-        assert not history_path.exists()
-
-    def test_that_without_past_runs_no_history_is_needed(self, history_path: Path) -> None:
-        check_past_runs(tiny(), history_path)
 
 
 def test_that_a_group_of_teachers_is_one_config() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import signal
@@ -14,9 +15,9 @@ import click
 
 from workbench import __version__
 from workbench.config import ExperimentConfig
-from workbench.errors import WorkbenchError
+from workbench.errors import HistoryError, WorkbenchError
 from workbench.history import reading
-from workbench.history.database import check_history, open_for_reading
+from workbench.history.database import SqliteError, check_history, open_for_reading
 from workbench.progress import ProgressPrinter
 from workbench.recipes import experiment_of, load_recipe, recipe_paths
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from workbench.driver import Control
 
 DEFAULT_HISTORY = Path("experiments.db")
+
+LARGEST = 2**63 - 1
+"""The largest number of a row that SQLite knows."""
 
 history_option = click.option(
     "--history", type=click.Path(path_type=Path), default=DEFAULT_HISTORY, show_default=True, help="The history file."
@@ -47,6 +51,9 @@ class _Sentences(click.Group):
         except WorkbenchError as error:
             click.echo(f"workbench: {error}", err=True)
             ctx.exit(2)
+        except SqliteError as error:
+            click.echo(f"workbench: the history cannot be read ({error}); try a copy of it", err=True)
+            ctx.exit(2)
         except KeyboardInterrupt:
             click.echo("workbench: interrupted", err=True)
             ctx.exit(130)
@@ -56,7 +63,7 @@ class _Sentences(click.Group):
 @click.version_option(__version__)
 @history_option
 @data_option
-@click.option("--device", default="", help="auto, cpu, cuda or mps, for the window; else as its Settings say.")
+@click.option("--device", default="", help="auto, cpu, cuda or mps; else what the window's Settings say.")
 @click.option(
     "--theme",
     type=click.Choice(["", "system", "light", "dark"]),
@@ -68,7 +75,8 @@ def cli(ctx: click.Context, history: Path, folders: tuple[Path, ...], device: st
     """Distil large networks into small ones. Without a subcommand the window opens."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     if ctx.invoked_subcommand is not None:
-        ctx.default_map = {name: {"history": history, "folders": folders} for name in cli.commands}
+        given: dict[str, Any] = {"history": history, "folders": folders} | ({"device": device} if device else {})
+        ctx.default_map = {name: given for name in cli.commands}
         return
     try:
         from workbench.gui.app import main as open_window
@@ -116,12 +124,12 @@ def _run(config: ExperimentConfig, path: Path, folders: Sequence[Path], device: 
     from workbench.engine import Engine, EngineSettings
     from workbench.events import Event, RunFinished
     from workbench.history.writing import History
-    from workbench.plan import check_past_runs
 
     engine = Engine(EngineSettings(device=device, threads=threads, folders=tuple(folders)))
     printer = ProgressPrinter()
-    engine.check(config, printer.tell)
-    check_past_runs(config, path)
+    with contextlib.ExitStack() as stack:
+        past = stack.enter_context(contextlib.closing(open_for_reading(path))) if path.exists() else None
+        engine.check(config, lambda run: _past_run(past, path, run), printer.tell)
     control = Control()
     _stop_on_signals(control)
     with History(path) as history:
@@ -139,6 +147,12 @@ def _run(config: ExperimentConfig, path: Path, folders: Sequence[Path], device: 
             click.echo(table(reading.list_runs(reader, runs)))
         reader.close()
     return {"done": 0, "failed": 1, "stopped": 130, "interrupted": 130}[status]
+
+
+def _past_run(database: Any, path: Path, run: int) -> reading.PastRun:
+    if database is None:
+        raise HistoryError(f"there is no run {run}, since there is no history at {path}")
+    return reading.past_run(database, path, run)
 
 
 def _stop_on_signals(control: Control) -> None:
@@ -203,7 +217,7 @@ def runs(history: Path, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("run", type=int)
+@click.argument("run", type=click.IntRange(1, LARGEST))
 @history_option
 @json_option
 def show(run: int, history: Path, as_json: bool) -> None:
@@ -234,7 +248,7 @@ def show(run: int, history: Path, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("numbers", metavar="RUN…", type=int, nargs=-1, required=True)
+@click.argument("numbers", metavar="RUN…", type=click.IntRange(1, LARGEST), nargs=-1, required=True)
 @history_option
 @json_option
 def compare(numbers: tuple[int, ...], history: Path, as_json: bool) -> None:

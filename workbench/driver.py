@@ -21,7 +21,7 @@ from workbench.distill.evaluation import fidelity, figures, logits_on
 from workbench.distill.sources import Tell
 from workbench.distill.training import Trainer
 from workbench.engine import Engine
-from workbench.errors import Cancelled, CheckpointError, Diverged, WorkbenchError
+from workbench.errors import Cancelled, CannotWrite, CheckpointError, Diverged, WorkbenchError
 from workbench.events import (
     CheckpointWritten,
     EpochEnded,
@@ -35,13 +35,14 @@ from workbench.events import (
     RunFinished,
     RunStarted,
 )
-from workbench.history.writing import History
+from workbench.history.writing import History, Patience, patiently
 from workbench.plan import PlannedRun, plan
 
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.25
 CHECKPOINT_SECONDS = 60.0
+RETRY_SECONDS = 2.0
 
 Emit = Callable[[Event], None]
 
@@ -97,6 +98,7 @@ class _Experiment:
     history: History
     control: Control
     emit: Emit
+    waiting: _Waiting
     runs: list[int] = field(default_factory=list)
     own: list[int] = field(default_factory=list)
     failed: set[int] = field(default_factory=set)
@@ -105,28 +107,74 @@ class _Experiment:
 def run_experiment(engine: Engine, history: History, experiment: int, control: Control, emit: Emit) -> str:
     """Do a waiting experiment from the queue; how it ended: ``done``, ``stopped``, ``failed`` or ``interrupted``.
 
-    A run that fails with a sentence does not end the experiment: what does not depend on it is still done.
+    A run that fails with a sentence does not end the experiment: what does not depend on it is still done. Where the disk
+    is full, or somebody holds the history, it waits until it is not, or a person stops it.
     """
     if not history.claim(experiment):
         raise WorkbenchError(f"experiment {experiment} is not waiting, or another process has taken it")
     config = history.experiment_config(experiment)
-    under_way = _Experiment(experiment, engine, history, control, emit)
+    under_way = _Experiment(experiment, engine, history, control, emit, _Waiting(control, emit))
     status, message = "failed", ""
     engine.begin()
+    history.patience = under_way.waiting
     try:
         status, message = _do(under_way)
-    except WorkbenchError as error:
-        status, message = control.ending or "failed", str(error)
     except Exception as error:
-        logger.exception("experiment %d", experiment)
-        message = f"unexpected {type(error).__name__}: {error}; the log file has the details"
-    finally:
-        engine.busy = False
+        status, message = _ending(under_way, error, f"experiment {experiment}")
+    try:
         for run in under_way.own:
             history.abandon_waiting(run, control.ending or "skipped", message or "the experiment ended before")
         history.finish_experiment(experiment, status, message)
+    except WorkbenchError as error:
+        status, message = "failed", str(error)
+    finally:
+        history.patience = Patience()
+        engine.end()
     emit(ExperimentFinished(experiment, config.name, status, message))
     return status
+
+
+class _Waiting(Patience):
+    """Waits, as in a pause, for room on the disk or for whoever holds the history."""
+
+    def __init__(self, control: Control, emit: Emit) -> None:
+        self._control, self._emit, self._told = control, emit, False
+        self.seconds = 0.0
+
+    def wait(self, error: CannotWrite) -> bool:
+        """Wait until it is time to try again; not once the end is wanted."""
+        if self._control.ending:
+            return False
+        if not self._told:
+            self._told = True
+            self._emit(Note(0, f"{error}. Training waits and goes on by itself once there is room."))
+        start = time.perf_counter()
+        while time.perf_counter() < start + RETRY_SECONDS and not self._control.ending:
+            self._control.between_events()
+            time.sleep(0.05)
+        self.seconds += time.perf_counter() - start
+        return True
+
+    def taken(self) -> float:
+        """Seconds that were waited since this was last asked."""
+        seconds, self.seconds = self.seconds, 0.0
+        return seconds
+
+    def over(self) -> None:
+        """Say that it goes on."""
+        self._told = False
+        self._emit(Note(0, "What had to wait is written; training goes on."))
+
+
+def _ending(under_way: _Experiment, error: Exception, what: str) -> tuple[str, str]:
+    """The status and the sentence that an error means for a run or an experiment."""
+    if isinstance(error, WorkbenchError):
+        return under_way.control.ending or "failed", str(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        torch.cuda.empty_cache()
+        return "failed", "the device ran out of memory; lower the batch size, choose bf16, or take a smaller model"
+    logger.error("%s", what, exc_info=error)
+    return "failed", f"unexpected {type(error).__name__}: {error}; the log file has the details"
 
 
 def _do(under_way: _Experiment) -> tuple[str, str]:
@@ -134,8 +182,8 @@ def _do(under_way: _Experiment) -> tuple[str, str]:
     config = history.experiment_config(under_way.number)
 
     data = engine.data(config.data, _teller(under_way), control.cancelled)
-    engine.check(config)
-    planned = plan(config, history.config_of)
+    engine.check(config, history.past_run)
+    planned = plan(config, lambda run: history.past_run(run).config)
     reused = _enter(under_way, planned, data)
     emit(ExperimentStarted(under_way.number, config.name, tuple(under_way.runs)))
     for position, item in enumerate(planned):
@@ -173,6 +221,8 @@ def _enter(under_way: _Experiment, planned: tuple[PlannedRun, ...], data: Reside
         found, note = (item.past_run, "") if item.past_run else _stand_in(under_way, item)
         if found:
             history.add_reused(under_way.number, position, item.role, found)
+            if item.past_run and history.past_run(found).data_digest != data.digest:
+                under_way.emit(Note(found, f"{item.name} is run {found}, which was trained on {item.config.data.dataset}"))
             reused.add(position)
             under_way.runs.append(found)
             continue
@@ -203,25 +253,18 @@ def _stand_in(under_way: _Experiment, item: PlannedRun) -> tuple[int, str]:
 
 
 def _do_run(under_way: _Experiment, position: int, item: PlannedRun, planned: tuple[PlannedRun, ...]) -> None:
-    history, run = under_way.history, under_way.runs[position]
+    run = under_way.runs[position]
     missing = [planned[parent].name for parent in item.parents if parent in under_way.failed]
     try:
         if missing:
             status, message = "skipped", f"not done, because {', '.join(missing)} failed"
         else:
             status, message = _train(under_way, run, item)
-    except WorkbenchError as error:
-        status, message = (under_way.control.ending or "failed"), str(error)
-    except torch.OutOfMemoryError:
-        torch.cuda.empty_cache()
-        status = "failed"
-        message = "the device ran out of memory; lower the batch size, choose bf16, or take a smaller model"
     except Exception as error:
-        logger.exception("run %d", run)
-        status, message = "failed", f"unexpected {type(error).__name__}: {error}; the log file has the details"
+        status, message = _ending(under_way, error, f"run {run}")
     if status in ("failed", "skipped"):
         under_way.failed.add(position)
-    history.finish_run(run, status, message)
+    under_way.history.finish_run(run, status, message)
     under_way.emit(RunFinished(run, under_way.number, item.role, item.name, status, message))
 
 
@@ -280,7 +323,9 @@ def _follow(under_way: _Experiment, run: int, trainer: Trainer) -> bool:
             if isinstance(event, EpochEnded) and now - written >= CHECKPOINT_SECONDS:
                 _write_state(under_way, run, trainer)
                 written = now
+            before = time.perf_counter()
             control.between_events()
+            trainer.exclude(time.perf_counter() - before + under_way.waiting.taken())
             if control.paused and not control.ending:
                 history.write_metrics(waiting)
                 waiting = []
@@ -352,9 +397,13 @@ def _write_state(under_way: _Experiment, run: int, trainer: Trainer) -> None:
 def _write(
     under_way: _Experiment, run: int, kind: str, step: int, tensors: dict[str, torch.Tensor], about: dict[str, object]
 ) -> None:
-    path = under_way.history.run_folder(run) / f"{kind}.safetensors"
-    size, sha256 = checkpoints.write(path, tensors, about)
-    under_way.history.record_artefact(run, kind, step, path, size, sha256)
+    history = under_way.history
+    path = history.run_folder(run) / f"{kind}-{step}.safetensors"
+    size, sha256 = patiently(history.patience, lambda: checkpoints.write(path, tensors, about))
+    before = history.artefact(run, kind)
+    history.record_artefact(run, kind, step, path, size, sha256)
+    if before is not None and before.path != path:
+        before.path.unlink(missing_ok=True)
     under_way.emit(CheckpointWritten(run, step, kind, str(path), size))
 
 

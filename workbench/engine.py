@@ -21,9 +21,10 @@ from workbench.distill.data import ResidentData, resident, transfer_cases
 from workbench.distill.ensembles import Ensemble, LogitCache, combined_logits, soft_targets
 from workbench.distill.evaluation import logits_on
 from workbench.distill.models import ModelSize, build, model_size
-from workbench.distill.training import Job, measure_rate
-from workbench.errors import CheckpointError, WorkbenchError
-from workbench.history.writing import StoredFile
+from workbench.distill.random_state import random_state_kept
+from workbench.distill.training import Job, check_precision, measure_rate
+from workbench.errors import CheckpointError, ConfigError, WorkbenchError
+from workbench.history.reading import PastRun, StoredFile
 
 SMALL_STEP = 1e8
 """Multiply-adds of a step below which a second thread gains little on a quiet machine and loses much on a busy one, where
@@ -62,40 +63,51 @@ class Engine:
     def __init__(self, settings: EngineSettings) -> None:
         self.settings = self._wanted = settings
         self.device = choose_device(settings.device)
-        self._data: dict[DataConfig, ResidentData] = {}
-        self._logits = LogitCache()
-        self._rates: dict[Hashable, float] = {}
+        self.closing: Callable[[], bool] = sources.never
         self.busy = False
+        self._forget()
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
 
     def random_state_kept(self) -> AbstractContextManager[None]:
         """Gives torch's random state back as it was: a question answered between two steps must not change a run."""
-        kept: AbstractContextManager[None] = torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else [])
-        return kept
+        return random_state_kept(self.device)
 
     def warm_up(self) -> None:
         """Let torch import now what counting a model and making an optimiser would have it import later, for seconds."""
         model_size(ModelConfig(), (1, 8, 8), 10)
 
-    def configure(self, **settings: Any) -> str:
-        """Take other settings, once no experiment is under way; the device they mean."""
+    def configure(self, **settings: Any) -> None:
+        """Take other settings, at once or as soon as no experiment is under way; a device that is absent is refused."""
         wanted = EngineSettings(**settings, window=self.settings.window)
-        device = choose_device(wanted.device)
+        choose_device(wanted.device)
         self._wanted = wanted
         if not self.busy:
-            self.begin()
-            self.busy = False
-        return device.type
+            self._take_wanted()
 
     def begin(self) -> None:
-        """An experiment begins: the settings hold until it is over."""
+        """An experiment begins: settings and data sets stay as they are now until it is over."""
+        for config in [config for config in self._data if self._changed(config)]:
+            del self._data[config]
         self.busy = True
+
+    def end(self) -> None:
+        """The experiment is over."""
+        self.busy = False
+        self._take_wanted()
+
+    def _take_wanted(self) -> None:
         if self._wanted != self.settings:
             self.settings = self._wanted
             self.device = choose_device(self.settings.device)
-            self._data, self._logits, self._rates = {}, LogitCache(), {}
+            self._forget()
+
+    def _forget(self) -> None:
+        self._data: dict[DataConfig, tuple[Hashable, ResidentData]] = {}
+        self._logits = LogitCache()
+        self._rates: dict[Hashable, float] = {}
+        self._sound: set[Hashable] = set()
 
     def data(
         self,
@@ -105,24 +117,78 @@ class Engine:
         *,
         download: bool = True,
     ) -> ResidentData:
-        """The data set on the device, loaded once; errors are :class:`DataError`, :class:`Cancelled`."""
-        if config not in self._data:
+        """The data set on the device, loaded once, and again where its files have changed between two experiments.
+
+        Errors are :class:`DataError`, :class:`Cancelled`.
+        """
+        if config not in self._data or (not self.busy and self._changed(config)):
+            self._data.pop(config, None)
             folders = sources.data_folders(self.settings.folders)
-            raw = sources.load(config, folders, download=download, tell=tell, cancelled=cancelled)
+            raw = sources.load(config, folders, download=download, tell=tell, cancelled=lambda: cancelled() or self.closing())
             while len(self._data) >= 3:
                 self._data.pop(next(iter(self._data)))
-            self._data[config] = resident(raw, config, self.device)
-        return self._data[config]
+            self._data[config] = (sources.stamp(config, folders), resident(raw, config, self.device))
+        return self._data[config][1]
 
-    def check(self, config: ExperimentConfig, tell: sources.Tell = sources.quiet, *, download: bool = True) -> ResidentData:
-        """Everything of an experiment that only its data can tell: classes, transfer set, models that suit its images."""
+    def _changed(self, config: DataConfig) -> bool:
+        return self._data[config][0] != sources.stamp(config, sources.data_folders(self.settings.folders))
+
+    def check(
+        self,
+        config: ExperimentConfig,
+        past: Callable[[int], PastRun],
+        tell: sources.Tell = sources.quiet,
+        *,
+        download: bool = True,
+    ) -> ResidentData:
+        """Everything of an experiment that only data, device and history can tell, so that nothing is trained in vain.
+
+        Classes, transfer set, models that suit the images, bfloat16, and past runs that can teach: else a
+        :class:`ConfigError` with the path of the setting.
+        """
         data = self.data(config.data, tell, download=download)
         transfer_cases(data.train.labels, data.classes, config.transfer, config.seed)
         for index, group in enumerate(config.teachers):
-            if not group.run:
+            if group.run:
+                self._check_past(f"teachers.{index}.run", past, group.run, config.data, data)
+            else:
                 self.size(group.model, data, f"teachers.{index}")
         self.size(config.student, data, "student")
+        check_precision(config.training, self.device, "training")
+        check_precision(config.teacher_training, self.device, "teacher_training")
         return data
+
+    def _check_past(self, path: str, past: Callable[[int], PastRun], number: int, config: DataConfig, data: ResidentData) -> None:
+        try:
+            run = past(number)
+        except WorkbenchError as error:
+            raise ConfigError(path, str(error)) from None
+        if run.status != "done" or run.weights is None:
+            raise ConfigError(path, f"run {number} is {run.status}; pick a finished run, see `workbench runs`")
+        theirs = run.config.data
+        if run.data_digest == data.digest:
+            if (theirs.split_seed, theirs.validation_fraction) != (config.split_seed, config.validation_fraction):
+                raise ConfigError(
+                    path,
+                    f"run {number} has trained on cases that are kept for validation here; set data.split_seed to "
+                    f"{theirs.split_seed} and data.validation_fraction to {theirs.validation_fraction:g}, or pick another run",
+                )
+        elif theirs.dataset == config.dataset:
+            raise ConfigError(
+                path,
+                f"run {number} was trained on other images of {config.dataset}: its pixels or its split were set otherwise, "
+                "or the files have changed since; pick another run",
+            )
+        try:
+            about = run.weights.path.stat()
+            key = (run.weights, about.st_size, about.st_mtime_ns, data.digest)
+            if key not in self._sound:
+                self.ensemble([run.weights], "arithmetic", data)
+                self._sound.add(key)
+        except OSError as error:
+            raise ConfigError(path, f"the weights of run {number} are gone: {error.strerror}; pick another run") from None
+        except CheckpointError as error:
+            raise ConfigError(path, str(error)) from None
 
     def size(self, model: ModelConfig, data: ResidentData, path: str = "model") -> ModelSize:
         """Parameters and multiply-adds of a model on this data; a :class:`ConfigError` at ``path`` where it does not fit."""
@@ -168,7 +234,7 @@ class Engine:
             if about["shape"] != list(data.shape) or about["classes"] != list(data.classes):
                 raise CheckpointError(
                     f"run {stored.run} was trained on images of {about['shape']} and {len(about['classes'])} classes; "
-                    f"{data.name} has {list(data.shape)} and {len(data.classes)}: pick a teacher of the same data"
+                    f"{data.name} has {list(data.shape)} and {len(data.classes)}: pick a teacher of data like it"
                 )
             if not np.allclose(about["mean"], data.mean.flatten().tolist(), atol=0.5):
                 raise CheckpointError(

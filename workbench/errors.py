@@ -24,12 +24,20 @@ class DataError(WorkbenchError):
     """A data set that is absent, incomplete or not what it says it is."""
 
 
+class NotHere(DataError):
+    """A built-in data set that is in none of the folders looked in, and that a download may bring."""
+
+
 class Cancelled(WorkbenchError):
     """A person pressed Cancel; nothing half done is left behind."""
 
 
 class HistoryError(WorkbenchError):
     """A history file that cannot be opened or written."""
+
+
+class CannotWrite(WorkbenchError):
+    """A disk that is full, or a file that somebody else holds: what may go if it is tried again later."""
 
 
 class CheckpointError(WorkbenchError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import platformdirs
@@ -18,3 +19,10 @@ def resources_folder() -> Path:
 def log_path() -> Path:
     """The rotating log file."""
     return platformdirs.user_log_path(APP) / "workbench.log"
+
+
+def free_space(path: Path) -> str:
+    """How much room the disk of ``path`` has, in words for an error about it."""
+    folder = next((place for place in (path, *path.absolute().parents) if place.is_dir()), Path.cwd())
+    free = shutil.disk_usage(folder).free
+    return f"{free:,} bytes free" if free < 1_000_000 else f"{free / 1e6:,.0f} MB free"

@@ -6,12 +6,8 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from workbench.config import ExperimentConfig, Role, RunConfig, TransferConfig
-from workbench.errors import ConfigError
-from workbench.history.database import open_for_reading
-from workbench.history.reading import list_runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,19 +68,3 @@ def baseline_of(config: ExperimentConfig) -> RunConfig:
     """The student of an experiment on hard targets alone: same model, cases, seed and training."""
     transfer: TransferConfig = dataclasses.replace(config.transfer, labelled=True)
     return RunConfig(data=config.data, model=config.student, training=config.training, transfer=transfer, seed=config.seed)
-
-
-def check_past_runs(config: ExperimentConfig, history: Path) -> None:
-    """Raise :class:`ConfigError` where a past run that is picked as a teacher is not a finished run of the history."""
-    picked = [(index, group.run) for index, group in enumerate(config.teachers) if group.run]
-    if not picked:
-        return
-    database = open_for_reading(history)
-    try:
-        there = {row.id: row.status for row in list_runs(database, [run for _, run in picked])}
-    finally:
-        database.close()
-    for index, run in picked:
-        if there.get(run) != "done":
-            why = f"run {run} is {there[run]}" if run in there else f"there is no run {run} in {history}"
-            raise ConfigError(f"teachers.{index}.run", f"{why}; pick a finished run, see `workbench runs`")

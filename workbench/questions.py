@@ -82,8 +82,8 @@ def summarise(config: ExperimentConfig) -> Callable[[Engine, History], PlanSumma
     """What launching ``config`` would do; errors are those that Launch would meet, a download apart."""
 
     def answer(engine: Engine, history: History) -> PlanSummary:
-        data = engine.check(config, download=False)
-        planned = plan(config, history.config_of)
+        data = engine.check(config, history.past_run, download=False)
+        planned = plan(config, lambda run: history.past_run(run).config)
         reused = [item.past_run or (item.reusable and _is_there(engine, history, item.config, data)) for item in planned]
         sizes = [engine.size(item.config.model, data) for item in planned]
         teachers = [index for index, item in enumerate(planned) if item.role == "teacher"]
@@ -137,7 +137,7 @@ def soft_samples(config: ExperimentConfig, count: int = 24) -> Callable[[Engine,
     def answer(engine: Engine, history: History) -> SoftSamples | None:
         data = engine.data(config.data, download=False)
         found = []
-        for item in plan(config, history.config_of):
+        for item in plan(config, lambda run: history.past_run(run).config):
             if item.role == "teacher" and (run := item.past_run or history.find_reusable(engine.fingerprint(item.config, data))):
                 found.append(history.weights_of(run))
         if not found:

@@ -128,6 +128,7 @@ class LocalThread:
             except WorkbenchError as error:
                 self._post(Note(0, f"{error}. Until then the device is chosen by itself."))
                 engine = Engine(dataclasses.replace(settings, device="auto"))
+            engine.closing = lambda: self._closing
             engine.warm_up()
             with History(self._history_path) as history:
                 self._post(EngineReady(engine.device.type, torch.__version__))
@@ -152,6 +153,8 @@ class LocalThread:
             history.finish_experiment(experiment, "interrupted", "the program ended before its turn")
 
     def _do(self, engine: Engine, history: History, waiting: list[int]) -> None:
+        import torch
+
         from workbench.driver import Control, run_experiment
 
         def between_events() -> None:
@@ -162,15 +165,24 @@ class LocalThread:
         self._control = Control(between_events)
         if self._closing:
             self._control.interrupt()
+        device = engine.device.type
         try:
             run_experiment(engine, history, experiment, self._control, self._post)
+        except WorkbenchError as error:
+            self._post(Note(0, f"{error}."))
         finally:
             self._control = None
+        if engine.device.type != device:
+            self._post(EngineReady(engine.device.type, torch.__version__))
 
     def _take_launches(self, history: History, waiting: list[int]) -> None:
         while not self._launches.empty():
             config = self._launches.get()
-            experiment = history.enqueue(config)
+            try:
+                experiment = history.enqueue(config)
+            except WorkbenchError as error:
+                self._post(Note(0, f"{config.name} was not launched: {error}. Launch it again."))
+                continue
             waiting.append(experiment)
             self._post(ExperimentQueued(experiment, config.name))
 

@@ -155,7 +155,7 @@ class TestDownload:
             fetch("kmnist", tmp_path / "A", cache)
         text = str(caught.value)
         assert text.startswith(f"kmnist was not found in {tmp_path / 'A'} or {cache} and could not be downloaded (http://127")
-        assert text.endswith(f"put train-images-idx3-ubyte.gz and the other three files into {tmp_path / 'A' / 'kmnist'}")
+        assert f"put train-images-idx3-ubyte.gz and the other three files into {tmp_path / 'A' / 'kmnist'}" in text
         assert "refused" in text
         assert left_in(cache) == []
 

@@ -87,3 +87,18 @@ def test_that_validating_gives_accuracy_and_mean_loss() -> None:
     model = build(ModelConfig(options={"units": 8}), data.shape, 10)
     found = figures(logits_on(model, data, data.validation.images), data.validation.labels, "val")
     assert validate(model, data, data.validation) == pytest.approx((found["val_accuracy"], found["val_nll"]))
+
+
+@pytest.mark.parametrize(("side", "largest"), [(8, 1024), (512, 10)])
+def test_that_batches_of_large_pictures_are_small(side: int, largest: int) -> None:
+    data = digits()
+    images = torch.zeros(12 if side == 512 else 1100, 3, side, side, dtype=torch.uint8)
+    seen: list[int] = []
+
+    class Net(nn.Module):
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            seen.append(len(batch))
+            return batch.mean(dim=(1, 2, 3))[:, None]
+
+    logits = logits_on(Net(), data, images)
+    assert (max(seen), sum(seen), len(logits)) == (largest, len(images), len(images))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +26,13 @@ from tests.distill.data_files import (
     idx_files,
     load,
     move_cache,
+    picture_folder,
     write_idx,
     write_picture,
 )
 from workbench.config import DataConfig
 from workbench.distill import raw_data, sources
-from workbench.errors import DataError
+from workbench.errors import DataError, NotHere
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ class TestBuiltIn:
         assert (as_folder.train.images == again.train.images).all()
         assert as_folder.classes == emnist.classes
 
-    @pytest.mark.parametrize("layout", ["FashionMNIST/raw", "fashion-mnist", "."])
+    @pytest.mark.parametrize("layout", ["FashionMNIST/raw", "fashion-mnist"])
     def test_that_a_built_in_name_is_found_in_each_layout(self, tmp_path: Path, layout: str) -> None:
         write_idx(tmp_path / "here" / layout)
         fashion = load("fashion-mnist", tmp_path / "empty", tmp_path / "here")
@@ -93,6 +95,33 @@ class TestBuiltIn:
         files = {f"emnist-balanced-{name.replace('t10k', 'test')}": content for name, content in idx_files(47, 94, 47).items()}
         write_idx(tmp_path / "EMNIST" / "raw", files, plain=True)
         assert load("emnist-balanced", tmp_path).train.images.shape == (94, 1, 5, 6)
+
+    @pytest.mark.parametrize("name", ["fashion-mnist", "my Fashion MNIST (copy)", "FashionMNIST/raw"])
+    def test_that_a_folder_that_says_what_it_holds_is_taken_at_its_word(self, tmp_path: Path, name: str) -> None:
+        write_idx(tmp_path / name)
+        assert load("fashion-mnist", tmp_path / name).classes[0] == "T-shirt/top"
+
+    @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "kmnist"])
+    def test_that_ten_classes_of_no_name_are_not_taken_for_a_built_in_set(self, tmp_path: Path, name: str) -> None:
+        write_idx(tmp_path / "pictures")
+        with pytest.raises(NotHere, match="name their folder as the data set"):
+            load(name, tmp_path / "pictures")
+
+    @pytest.mark.parametrize(
+        ("folder", "classes", "taken"), [("letters", 47, True), ("emnist-letters", 27, False), ("mnist", 47, False)]
+    )
+    def test_that_only_the_labels_of_emnist_balanced_are_taken_for_it(
+        self, tmp_path: Path, folder: str, classes: int, taken: bool
+    ) -> None:
+        write_idx(tmp_path / folder, idx_files(classes, 94, 94))
+        with nullcontext() if taken else pytest.raises(NotHere):
+            assert load("emnist-balanced", tmp_path / folder).train.labels.max() == 46
+
+    def test_that_a_damaged_built_in_set_is_not_said_to_be_absent(self, tmp_path: Path) -> None:
+        (write_idx(tmp_path / "mnist") / TEST_LABELS).write_bytes(b"nothing")
+        with pytest.raises(DataError, match="is not a gzip file") as caught:
+            load("mnist", tmp_path)
+        assert not isinstance(caught.value, NotHere)
 
     @pytest.mark.parametrize("place", ["mnist", "kmnist", "MNIST/raw"])
     def test_that_a_folder_named_after_another_data_set_is_not_taken_for_this_one(self, tmp_path: Path, place: str) -> None:
@@ -110,7 +139,10 @@ class TestBuiltIn:
         with pytest.raises(DataError) as caught:
             load("mnist", *folders)
         looked = f"{folders[0]}, {folders[1]} or {folders[2]}"
-        advice = f"put train-images-idx3-ubyte.gz and the other three files into {folders[0] / 'mnist'}"
+        advice = (
+            f"put train-images-idx3-ubyte.gz and the other three files into {folders[0] / 'mnist'}, "
+            "or name their folder as the data set"
+        )
         assert str(caught.value) == f"mnist was not found in {looked}: {advice}"
         with pytest.raises(DataError, match=r"put the unpacked folder cifar-10-batches-py into .*A$"):
             load("cifar10", *folders)
@@ -151,6 +183,21 @@ class TestBuiltIn:
     def test_that_an_impossible_path_is_a_sentence(self, dataset: str) -> None:
         with pytest.raises(DataError, match="neither a built-in data set nor a folder"):
             load(dataset)
+
+    def test_that_a_stamp_changes_when_files_do_and_only_then(self, tmp_path: Path) -> None:
+        idx, pictures = write_idx(tmp_path / "idx"), picture_folder(tmp_path / "pictures", cat=2, dog=2)
+        for folder, change in (
+            (idx, lambda: os.utime(idx / TEST_LABELS, (1, 1))),
+            (pictures, lambda: write_picture(pictures / "dog" / "new.png")),
+        ):
+            before = sources.stamp(DataConfig(dataset=str(folder)), ())
+            assert sources.stamp(DataConfig(dataset=str(folder)), ()) == before
+            change()
+            assert sources.stamp(DataConfig(dataset=str(folder)), ()) != before
+
+    def test_that_a_stamp_of_what_is_not_there_is_none(self, tmp_path: Path) -> None:
+        assert sources.stamp(DataConfig(dataset="mnist"), [tmp_path]) is None
+        assert sources.stamp(DataConfig(dataset=str(tmp_path / "gone")), ()) is None
 
     def test_that_torch_is_not_imported(self) -> None:
         code = (

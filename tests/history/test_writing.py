@@ -25,8 +25,8 @@ from workbench.errors import HistoryError
 from workbench.events import Metrics
 from workbench.history import reading
 from workbench.history.changes import move_to_bin, take_from_bin
-from workbench.history.database import SqliteError, open_database, open_for_reading
-from workbench.history.writing import History, files_folder
+from workbench.history.database import SqliteError, files_folder, open_database, open_for_reading
+from workbench.history.writing import History
 
 CONFIG = RunConfig(
     model=ModelConfig(options={"units": 30}),
@@ -153,7 +153,7 @@ def test_that_a_summary_equals_one_made_from_all_that_was_written(batches: list[
 class TestRuns:
     def test_that_a_run_is_stored_with_its_settings_and_comes_back_as_it_was(self, history: History) -> None:
         run = new_run(history)
-        assert history.config_of(run) == CONFIG
+        assert history.past_run(run).config == CONFIG
         settings = dict(ask(history, "SELECT key, value FROM params WHERE run = ?", run))
         assert settings["model.units"] == 30
         assert settings["transfer.leave_out"] == "3"
@@ -162,11 +162,11 @@ class TestRuns:
         assert row == ("digits", "mlp 2×30", 2.0, 0.1, "running")
 
     def test_that_a_run_of_nothing_but_defaults_comes_back(self, history: History) -> None:
-        assert history.config_of(new_run(history, RunConfig())) == RunConfig()
+        assert history.past_run(new_run(history, RunConfig())).config == RunConfig()
 
     def test_that_a_run_that_is_not_there_is_a_sentence(self, history: History) -> None:
         with pytest.raises(HistoryError, match=r"there is no run 9 in .*; see `workbench runs`"):
-            history.config_of(9)
+            history.past_run(9)
 
     def test_that_parents_are_kept_in_the_order_of_the_ensemble(self, history: History) -> None:
         first, second = new_run(history), new_run(history)

@@ -104,16 +104,29 @@ def locate(name: str, folders: Sequence[Path]) -> Path | None:
 
 
 def _may_be(name: str, folder: Path) -> bool:
-    """Whether IDX files in ``folder`` itself may be this data set: it has no other one's name, nor labels that this one lacks."""
-    owner = (folder.parent if folder.name == "raw" else folder).name.lower()
-    if any(owner in (other, about.torchvision.lower()) for other, about in BUILT_IN.items() if other != name):
-        return False
-    if idx.missing_files(folder):
+    """Whether IDX files in ``folder`` itself are this data set: its name says so, or its labels fit no other one's.
+
+    Ten digits, ten garments and ten kana look alike to a program: without a name they are none of them.
+    """
+    count = len(BUILT_IN[name].classes)
+    alone = [len(about.classes) for about in BUILT_IN.values() if about.is_idx].count(count) == 1
+    if _named_after(folder) not in ((name, None) if alone else (name,)) or idx.missing_files(folder):
         return False
     try:
-        return all(labels.max() < len(BUILT_IN[name].classes) for labels in idx.read_labels(folder))
+        return max(int(labels.max()) for labels in idx.read_labels(folder)) == count - 1
     except DataError:
-        return True
+        return True  # load() says what is wrong with the file
+
+
+def _named_after(folder: Path) -> str | None:
+    """The data set whose name, or torchvision's name for it, a folder's own name has in it; of several the longest."""
+    owner = _letters((folder.parent if folder.name == "raw" else folder).name)
+    names = {_letters(word): name for name, about in BUILT_IN.items() if about.is_idx for word in (name, about.torchvision)}
+    return names.get(max((word for word in names if word in owner), key=len, default=""))
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 def read_digits() -> tuple[Arrays, Arrays]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,27 +14,30 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from workbench.errors import CheckpointError
+from workbench.errors import CannotWrite, CheckpointError
+from workbench.paths import free_space
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> tuple[int, str]:
     """Write tensors and what is ``about`` them; (bytes, SHA-256) once the file is on the disk.
 
-    A temporary file beside is synced and takes the place of the old one, which an error leaves as it was.
+    A temporary file beside is synced and takes the place of the old one, which an error (:class:`CannotWrite`) leaves as
+    it was.
     """
     contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     content = safetensors.torch.save(contiguous, {"workbench": json.dumps(about)})
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise CheckpointError(f"the checkpoint {path} cannot be written: {error.strerror}; make space and resume") from None
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise CannotWrite(f"the checkpoint {path} cannot be written ({error.strerror}; {free_space(path)})") from None
     _sync_folder(path.parent)
     return len(content), hashlib.sha256(content).hexdigest()
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from workbench.distill.data import ResidentData, Split
 
 BATCH = 1024
+BATCH_PIXELS = 2**23
+"""A batch has at most so many values in it, so that the layers' outputs for large pictures fit into memory."""
 
 
 @torch.no_grad()
@@ -28,9 +30,10 @@ def logits_on(
     was_training = model.training
     model.eval()
     count = len(images) if cases is None else len(cases)
+    size = max(1, min(BATCH, BATCH_PIXELS // images[0].numel()))
     parts = []
-    for start in range(0, count, BATCH):
-        batch = images[start : start + BATCH] if cases is None else images[cases[start : start + BATCH]]
+    for start in range(0, count, size):
+        batch = images[start : start + size] if cases is None else images[cases[start : start + size]]
         parts.append(model(data.view(batch)).float())
         tick(len(batch))
     model.train(was_training)
@@ -39,6 +42,7 @@ def logits_on(
 
 def figures(logits: Tensor, labels: Tensor, split: str) -> dict[str, float]:
     """Accuracy, errors, size, negative log-likelihood (nats) and expected calibration error, named after the split."""
+    logits, labels = logits.cpu(), labels.cpu()  # float64 is not on every device
     errors = int((logits.argmax(dim=1) != labels).sum())
     return {
         f"{split}_accuracy": (len(labels) - errors) / len(labels),
@@ -61,6 +65,7 @@ def calibration_error(logits: Tensor, labels: Tensor, bins: int = 15) -> float:
 
 def fidelity(student_logits: Tensor, teacher_logits: Tensor) -> dict[str, float]:
     """How closely a student follows its teacher at T = 1: top-1 agreement, and KL(teacher ‖ student) in nats."""
+    student_logits, teacher_logits = student_logits.cpu(), teacher_logits.cpu()
     agreement = (student_logits.argmax(dim=1) == teacher_logits.argmax(dim=1)).double().mean()
     divergence = F.kl_div(
         F.log_softmax(student_logits, dim=1), F.log_softmax(teacher_logits, dim=1), reduction="batchmean", log_target=True

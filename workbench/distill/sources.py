@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from workbench.distill.raw_data import (
     stop_if,
     with_options,
 )
-from workbench.errors import DataError
+from workbench.errors import DataError, NotHere
 from workbench.settings import closest
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "never",
     "preview",
     "quiet",
+    "stamp",
 ]
 
 DATASETS = tuple(BUILT_IN)
@@ -122,8 +123,8 @@ def load(
     """The data set that ``config`` names, with its settings for size, channels, transposing and inverting applied.
 
     Built-in names are looked for in ``folders`` (see :func:`data_folders`) and, where ``download`` allows, fetched into
-    the cache folder. Data that is absent, damaged or unusable is a :class:`DataError` of one sentence that names the
-    file or folder; :class:`Cancelled` leaves nothing half done.
+    the cache folder. Data that is damaged or unusable is a :class:`DataError` of one sentence that names the file or
+    folder, a built-in set that is absent :class:`NotHere`; :class:`Cancelled` leaves nothing half done.
     """
     folder = None if config.dataset in BUILT_IN else _folder(config.dataset)
     validation = None
@@ -139,10 +140,41 @@ def load(
     return RawData(name=name, classes=classes, train=train, validation=validation, test=test, digest=content)
 
 
+def stamp(config: DataConfig, folders: Sequence[Path]) -> Hashable:
+    """What changes when the files behind a data set do: where they are, their sizes and times, or their folders' times.
+
+    Reads no content. A picture that is replaced in place, by a program that keeps its folder's time, is not noticed.
+    """
+    if config.dataset == "digits":
+        return None
+    place = builtin.locate(config.dataset, folders) if config.dataset in BUILT_IN else Path(os.path.expanduser(config.dataset))
+    if place is None:
+        return None
+    found: list[Path] = list(idx.found_files(place).values())
+    if not found:
+        try:
+            found = [place, *(Path(inner) for top in _folders_in(place) for inner in (top, *_folders_in(top)))]
+        except OSError:
+            return None
+    return (place, *(((path, status.st_size, status.st_mtime_ns)) for path in found if (status := _status(path))))
+
+
+def _folders_in(folder: str | Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.path for entry in entries if entry.is_dir())
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
 def preview(config: DataConfig, folders: Sequence[Path], count: int = 16) -> tuple[Pixels, tuple[str, ...]]:
     """At most ``count`` training images spread over the classes, uint8 (n, C, H, W), and their class names.
 
-    Of an image folder only these are decoded. Never downloads: what is not there is a :class:`DataError`.
+    Of an image folder only these are decoded. Never downloads: what is not there is :class:`NotHere`.
     """
     folder = None if config.dataset in BUILT_IN else _folder(config.dataset)
     if folder is not None and not idx.found_files(folder):
@@ -215,7 +247,7 @@ def _downloaded(name: str, folders: Sequence[Path], download: bool, tell: Tell, 
         advice = f"{started} lacks {' and '.join(idx.missing_files(started))}"
     elif about.is_idx:
         file = f"emnist-balanced-{idx.NAMES[0]}.gz" if name == "emnist-balanced" else f"{idx.NAMES[0]}.gz"
-        advice = f"put {file} and the other three files into {first / name}"
+        advice = f"put {file} and the other three files into {first / name}, or name their folder as the data set"
     else:
         advice = f"put the unpacked folder {about.layout} into {first}"
-    raise DataError(f"{name} was not found {words}{reason}: {advice}")
+    raise NotHere(f"{name} was not found {words}{reason}: {advice}")

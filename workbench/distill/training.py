@@ -22,6 +22,7 @@ from workbench.distill.ensembles import Ensemble
 from workbench.distill.evaluation import validate
 from workbench.distill.losses import LossParts, distillation_loss, hard_loss
 from workbench.distill.models import build, constrain
+from workbench.distill.random_state import random_state, random_state_kept, set_random_state
 from workbench.errors import ConfigError, Diverged
 from workbench.events import EpochEnded, Event, Metrics, Progress
 
@@ -151,9 +152,7 @@ class Trainer:
         for index, slots in self._optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in slots.items() if isinstance(value, Tensor)}
         tensors["sums"] = self._sums
-        tensors["random.cpu"] = torch.get_rng_state()
-        if self.job.data.device.type == "cuda":
-            tensors["random.cuda"] = torch.cuda.get_rng_state(self.job.data.device)
+        tensors |= {f"random.{kind}": state for kind, state in random_state(self.job.data.device).items()}
         values = {
             "step": self.step,
             "epochs_done": self.epochs_done,
@@ -180,9 +179,7 @@ class Trainer:
         self.best = Best(epoch, accuracy, loss, {key: value.to(device) for key, value in _below(tensors, "best").items()})
         self.step, self.epochs_done, self.stopped_early = values["step"], values["epochs_done"], values["stopped_early"]
         self._summed, self._seen, self.elapsed = values["summed"], values["seen"], values["elapsed"]
-        torch.set_rng_state(tensors["random.cpu"].cpu())
-        if "random.cuda" in tensors:
-            torch.cuda.set_rng_state(tensors["random.cuda"].cpu(), device)
+        set_random_state(_below(tensors, "random"), device)
 
     def _epoch_batches(self, epoch: int) -> list[tuple[Tensor, Tensor | None, Tensor | None]]:
         """(positions, shifts, flips) of each batch of an epoch."""
@@ -306,7 +303,7 @@ def schedule_factor(training: TrainingConfig, step: int, steps_per_epoch: int) -
 
 def measure_rate(job: Job, seconds: float = 0.1) -> float:
     """Training cases a second, measured on a few steps; leaves torch's random state as it was."""
-    with torch.random.fork_rng(devices=[job.data.device] if job.data.device.type == "cuda" else []):
+    with random_state_kept(job.data.device):
         trainer = Trainer(job)
         batches = trainer._epoch_batches(0)
         trainer._train_on(batches[0])
@@ -334,16 +331,21 @@ def _optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Optimi
 
 
 def _precision(training: TrainingConfig, device: torch.device) -> Any:
-    if training.precision == "float32":
-        return nullcontext()
-    has_it = torch.cuda.is_bf16_supported() if device.type == "cuda" else device.type == "cpu" and _cpu_has_bf16()
-    if not has_it:
-        raise ConfigError("training.precision", f"this {device.type} device has no bfloat16; choose float32")
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    check_precision(training, device, "training")
+    return nullcontext() if training.precision == "float32" else torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def _cpu_has_bf16() -> bool:
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+def check_precision(training: TrainingConfig, device: torch.device, path: str) -> None:
+    """Raise :class:`ConfigError` at ``path.precision`` where the device has no bfloat16 and the training asks for it."""
+    if training.precision == "bf16" and not _has_bf16(device):
+        raise ConfigError(f"{path}.precision", f"this {device.type} device has no bfloat16; choose float32")
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    known = "_is_mkldnn_bf16_supported"
+    return device.type == "cpu" and hasattr(torch.ops.mkldnn, known) and bool(getattr(torch.ops.mkldnn, known)())
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

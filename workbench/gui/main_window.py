@@ -225,12 +225,16 @@ class MainWindow(QMainWindow):
         self.dress(chosen.theme)
         settings = chosen.engine(self._folders, self._device)
 
+        def configure(engine: Any, _: Any) -> str:
+            engine.configure(**settings)
+            return str(engine.device.type)
+
         def configured(device: str) -> None:
             self._device_in_use = device
             self.engine_state.setText(f"ready on {device}")
             self.setup.refresh()
 
-        self._ask_engine("configure", lambda engine, _: engine.configure(**settings), configured)
+        self._ask_engine("configure", configure, configured)
 
     def dress(self, wanted: str) -> None:
         """Put on a theme."""

@@ -15,7 +15,8 @@ from pathlib import Path
 from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
-from workbench.errors import HistoryError
+from workbench.errors import CannotWrite, HistoryError
+from workbench.paths import free_space
 
 APPLICATION_ID = 0x44575242  # "DWRB"
 SCHEMA_VERSION = 1
@@ -64,11 +65,17 @@ def open_for_reading(path: Path) -> Database:
         raise HistoryError(f"{path} cannot be read as a history: {error}") from None
 
 
+def files_folder(history: Path) -> Path:
+    """Where a history keeps its checkpoints and locks: a folder beside it."""
+    return history.with_name(f"{history.stem}.files")
+
+
 @contextmanager
 def writing(database: Database) -> Iterator[None]:
     """One transaction that takes the write lock at once (BEGIN IMMEDIATE): committed whole, or not at all.
 
-    Raises :class:`HistoryError` where SQLite cannot write, the disk being full say.
+    Raises :class:`CannotWrite` where the disk is full or another program has the file, :class:`HistoryError` where the
+    history is damaged.
     """
     try:
         database.execute("BEGIN IMMEDIATE")
@@ -79,8 +86,17 @@ def writing(database: Database) -> Iterator[None]:
             if database.conn.in_transaction:
                 database.execute("ROLLBACK")
             raise
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+        raise
     except sqlite3.OperationalError as error:
-        raise HistoryError(f"the history cannot be written ({error}); make space, or see who else has the file open") from error
+        path = _named(database)
+        raise CannotWrite(f"the history {path} cannot be written ({error}; {free_space(Path(path))})") from error
+    except sqlite3.DatabaseError as error:
+        raise HistoryError(f"the history {_named(database)} is damaged ({error}); go on with another file") from error
+
+
+def _named(database: Database) -> str:
+    return str(database.execute("PRAGMA database_list").fetchone()[2])
 
 
 def now() -> str:

@@ -6,12 +6,15 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sqlite_utils import Database
 
+from workbench.config import RunConfig
 from workbench.errors import HistoryError
+from workbench.history.database import files_folder
 
 CURVE_POINTS = 2000
 """A curve on a screen has at most so many points."""
@@ -65,6 +68,27 @@ class RunDetails:
     children: tuple[int, ...]
     notes: tuple[str, ...]
     artefacts: tuple[tuple[str, str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A file of a run as the history records it; check its hash before it is loaded."""
+
+    run: int
+    path: Path
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastRun:
+    """A run as a teacher: what it was trained as, on which content, and its weights where it has any."""
+
+    run: int
+    status: str
+    config: RunConfig
+    data_digest: str
+    weights: StoredFile | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +146,26 @@ def run_details(database: Database, run: int) -> RunDetails:
             tuple(row) for row in database.execute("SELECT kind, path, size FROM artefacts WHERE run = ?", [run]).fetchall()
         ),
     )
+
+
+def past_run(database: Database, history: Path, run: int) -> PastRun:
+    """A run as a teacher, from the history at that path; a :class:`HistoryError` where there is none of that number."""
+    row = database.execute("SELECT status, config, data_digest FROM runs WHERE id = ?", [run]).fetchone()
+    if row is None:
+        raise HistoryError(f"there is no run {run} in {history}; see `workbench runs`")
+    return PastRun(
+        run=run,
+        status=row[0],
+        config=RunConfig.from_dict(json.loads(row[1])),
+        data_digest=row[2] or "",
+        weights=stored_file(database, history, run, "weights"),
+    )
+
+
+def stored_file(database: Database, history: Path, run: int, kind: str) -> StoredFile | None:
+    """A recorded file of a run, or None."""
+    row = database.execute("SELECT path, size, sha256 FROM artefacts WHERE run = ? AND kind = ?", [run, kind]).fetchone()
+    return StoredFile(run=run, path=files_folder(history) / row[0], size=row[1], sha256=row[2]) if row else None
 
 
 def experiment_runs(database: Database, experiment: int) -> list[tuple[int, str, bool]]:

@@ -2,56 +2,88 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import secrets
 import struct
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from workbench.config import ExperimentConfig, RunConfig, flat
-from workbench.errors import HistoryError
+from workbench.errors import CannotWrite, HistoryError
 from workbench.events import Metrics
-from workbench.history.database import now, open_database, writing
+from workbench.history.database import files_folder, now, open_database, writing
 from workbench.history.liveness import ProcessLock, host, is_alive
+from workbench.history.reading import PastRun, StoredFile, past_run, stored_file
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFile:
-    """A file of a run as the history records it; check its hash before it is loaded."""
-
-    run: int
-    path: Path
-    sha256: str
-
+P = ParamSpec("P")
+R = TypeVar("R")
 
 Summary = tuple[float, float, float, int, int]
 """(last, lowest, highest, count, CRC-32) of a metric's points."""
 
 
-def files_folder(history: Path) -> Path:
-    """Where a history keeps its checkpoints and locks: a folder beside it."""
-    return history.with_name(f"{history.stem}.files")
+class Patience:
+    """What is done where a write does not go: nothing, and so the error is raised."""
+
+    def wait(self, error: CannotWrite) -> bool:
+        """Wait a while; whether to try again."""
+        return False
+
+    def over(self) -> None:
+        """A write that had to wait has gone."""
+
+
+def patiently(patience: Patience, write: Callable[[], R]) -> R:
+    """The value of ``write``, tried again for as long as there is patience."""
+    waited = False
+    while True:
+        try:
+            value = write()
+        except CannotWrite as error:
+            if not patience.wait(error):
+                raise
+            waited = True
+        else:
+            if waited:
+                patience.over()
+            return value
+
+
+def _patient(method: Callable[Concatenate[History, P], R]) -> Callable[Concatenate[History, P], R]:
+    """A method that is one transaction, tried again for as long as the history's ``patience`` lasts."""
+
+    @functools.wraps(method)
+    def call(self: History, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return patiently(self.patience, lambda: method(self, *args, **kwargs))
+
+    return call
 
 
 class History:
     """A writing connection that stands for this process.
 
-    Every method is one transaction of its own, committed when it returns. Runs that a dead process left waiting or
-    running are marked interrupted when the history is opened.
+    Every method is one transaction of its own, committed when it returns. Where the disk does not take it, ``patience``
+    says whether to wait and try again; a fresh history has none. Runs that a dead process left waiting or running are
+    marked interrupted when the history is opened.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.patience = Patience()
         self._database = open_database(path)
         self._lock = ProcessLock(files_folder(path) / "locks" / f"{secrets.token_hex(8)}.lock")
         with writing(self._database):
             row = {"lock": self._lock.path.name, "host": host(), "started": now()}
             self._process = self._insert("processes", row)
         self.mark_interrupted()
+
+    def wait_at_most(self, seconds: float) -> None:
+        """How long a write waits for another process to let go of the file before ``patience`` is asked (30 s at first)."""
+        self._database.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
 
     def close(self) -> None:
         """Release the process's lock and the file."""
@@ -75,8 +107,9 @@ class History:
             for process in dead:
                 message = "the program ended before the run did"
                 marked += self._database.execute(
-                    "UPDATE runs SET status = 'interrupted', message = ? WHERE process = ? AND status IN ('waiting', 'running')",
-                    [message, process],
+                    "UPDATE runs SET status = 'interrupted', message = ?, finished = ? WHERE process = ?"
+                    " AND status IN ('waiting', 'running')",
+                    [message, now(), process],
                 ).rowcount
                 self._database.execute(
                     "UPDATE experiments SET status = 'interrupted', message = ?, finished = ? WHERE status = 'running' AND id IN"
@@ -90,6 +123,7 @@ class History:
 
     # Experiments and their queue
 
+    @_patient
     def enqueue(self, config: ExperimentConfig) -> int:
         """A new experiment at the end of the queue; its number."""
         with writing(self._database):
@@ -106,6 +140,7 @@ class History:
             self._insert("queue", {"experiment": experiment, "rank": float(experiment)})
         return experiment
 
+    @_patient
     def claim(self, experiment: int) -> bool:
         """Take one waiting experiment for this process; False where another process has it."""
         with writing(self._database):
@@ -116,6 +151,7 @@ class History:
                 self._database.execute("UPDATE experiments SET status = 'running' WHERE id = ?", [experiment])
         return bool(claimed)
 
+    @_patient
     def finish_experiment(self, experiment: int, status: str, message: str) -> None:
         """Record how an experiment ended and take it out of the queue."""
         with writing(self._database):
@@ -126,6 +162,7 @@ class History:
 
     # Runs
 
+    @_patient
     def add_run(self, experiment: int, position: int, role: str, name: str, config: RunConfig, parents: Sequence[int]) -> int:
         """A waiting run at ``position`` of its experiment, with its teachers as ``parents``; its number."""
         distillation = config.distillation
@@ -155,11 +192,13 @@ class History:
             self._add_member(experiment, position, run, role, reused=False)
         return run
 
+    @_patient
     def add_reused(self, experiment: int, position: int, role: str, run: int) -> None:
         """Let an experiment use a run that was trained before."""
         with writing(self._database):
             self._add_member(experiment, position, run, role, reused=True)
 
+    @_patient
     def start_run(self, run: int, *, fingerprint: str, data_digest: str, steps: int, environment: Mapping[str, Any]) -> None:
         """Mark a run as running in this process; ``environment`` is recorded beside it."""
         with writing(self._database):
@@ -169,6 +208,7 @@ class History:
                 [fingerprint, data_digest, steps, json.dumps(environment), self._process, now(), run],
             )
 
+    @_patient
     def set_model_size(self, run: int, parameters: int, multiply_adds: int) -> None:
         """Record trainable parameters and the multiply-adds of one image."""
         with writing(self._database):
@@ -176,6 +216,7 @@ class History:
                 "UPDATE runs SET parameters = ?, multiply_adds = ? WHERE id = ?", [parameters, multiply_adds, run]
             )
 
+    @_patient
     def write_metrics(self, batch: Iterable[Metrics]) -> None:
         """Store metrics with their points and summaries; those of a step already there are left as they are."""
         batch = list(batch)
@@ -207,6 +248,7 @@ class History:
                     [metrics.step, metrics.epoch, metrics.elapsed, metrics.run],
                 )
 
+    @_patient
     def record_figures(self, run: int, figures: Mapping[str, float]) -> None:
         """Keep figures of a run, such as ``val_accuracy``; those that are not finite numbers are left out."""
         with writing(self._database):
@@ -214,11 +256,13 @@ class History:
                 if math.isfinite(value):
                     self._database.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", [run, name, value])
 
+    @_patient
     def record_speed(self, run: int, samples_per_second: float) -> None:
         """Keep how many training cases a second a finished run learned from."""
         with writing(self._database):
             self._database.execute("UPDATE runs SET samples_per_second = ? WHERE id = ?", [samples_per_second, run])
 
+    @_patient
     def finish_run(self, run: int, status: str, message: str) -> None:
         """Record how a run ended."""
         with writing(self._database):
@@ -226,6 +270,7 @@ class History:
                 "UPDATE runs SET status = ?, message = ?, finished = ? WHERE id = ?", [status, message, now(), run]
             )
 
+    @_patient
     def abandon_waiting(self, run: int, status: str, message: str) -> None:
         """Record that a run still waiting will not be done."""
         with writing(self._database):
@@ -234,6 +279,7 @@ class History:
                 [status, message, now(), run],
             )
 
+    @_patient
     def record_artefact(self, run: int, kind: str, step: int, path: Path, size: int, sha256: str) -> None:
         """Record a file of a run; the weights' hash is what children's fingerprints stand on."""
         relative = path.relative_to(files_folder(self.path)).as_posix()
@@ -247,6 +293,7 @@ class History:
             if kind == "weights":
                 self._database.execute("UPDATE runs SET weights_sha256 = ? WHERE id = ?", [sha256, run])
 
+    @_patient
     def record_predictions(self, run: int, split: str, cases: int, classes: int, logits: bytes) -> None:
         """Keep float16 logits of shape (cases, classes) on a split."""
         with writing(self._database):
@@ -255,6 +302,7 @@ class History:
                 [run, split, cases, classes, zlib.compress(logits, 6)],
             )
 
+    @_patient
     def add_note(self, run: int, text: str) -> None:
         """A sentence of the workbench about a run."""
         with writing(self._database):
@@ -271,24 +319,20 @@ class History:
         ).fetchone()
         return row[0] if row else None
 
+    def past_run(self, run: int) -> PastRun:
+        """A run as a teacher; a :class:`HistoryError` where there is none of that number."""
+        return past_run(self._database, self.path, run)
+
     def weights_of(self, run: int) -> StoredFile:
         """The weights of a run; a :class:`HistoryError` where it has none."""
-        stored = self.artefact(run, "weights")
+        stored = self.past_run(run).weights
         if stored is None:
             raise HistoryError(f"run {run} has no weights in {self.path}; pick a run that finished")
         return stored
 
     def artefact(self, run: int, kind: str) -> StoredFile | None:
         """A recorded file of a run, or None."""
-        row = self._database.execute("SELECT path, sha256 FROM artefacts WHERE run = ? AND kind = ?", [run, kind]).fetchone()
-        return StoredFile(run=run, path=files_folder(self.path) / row[0], sha256=row[1]) if row else None
-
-    def config_of(self, run: int) -> RunConfig:
-        """The configuration of a run; a :class:`HistoryError` where there is no such run."""
-        row = self._database.execute("SELECT config FROM runs WHERE id = ?", [run]).fetchone()
-        if row is None:
-            raise HistoryError(f"there is no run {run} in {self.path}; see `workbench runs`")
-        return RunConfig.from_dict(json.loads(row[0]))
+        return stored_file(self._database, self.path, run, kind)
 
     def run_folder(self, run: int) -> Path:
         """Where a run keeps its files."""

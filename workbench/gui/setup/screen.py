@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
 from workbench import questions
 from workbench.config import ExperimentConfig, TeacherConfig
 from workbench.distill.sources import DATASETS
-from workbench.errors import ConfigError, DataError
+from workbench.errors import ConfigError, DataError, NotHere
 from workbench.gui.forms import Form, label
 from workbench.gui.setup.model_form import ModelForm
 from workbench.gui.setup.parts import DataPart, DistillationPart, ExperimentPart, TrainingPart, TransferPart
@@ -177,7 +177,10 @@ class SetupScreen(QWidget):
             return
         chosen, _ = QFileDialog.getSaveFileName(self, "Save as a recipe", f"{self._config.name}.toml", "Recipes (*.toml)")
         if chosen:
-            path = Path(chosen).with_suffix(".toml")
+            path = Path(chosen if chosen.endswith(".toml") else f"{chosen}.toml")
+            if path != Path(chosen) and path.exists():
+                self.said.emit(f"{path} is there already; choose it by its whole name to replace it.")
+                return
             try:
                 path.write_text(self._config.to_toml(), encoding="utf-8")
             except OSError as error:
@@ -255,7 +258,7 @@ class SetupScreen(QWidget):
     def _refused(self, config: ExperimentConfig, error: Exception) -> None:
         if config != self._config or self._settle.isActive():
             return
-        if isinstance(error, DataError) and self.data.dataset.currentText() in DATASETS_TO_DOWNLOAD:
+        if isinstance(error, NotHere):
             self._checked = config
             self.plan.setText(f"Launch first downloads {config.data.dataset}, then says more.")
             self._show_launch("")
@@ -269,7 +272,7 @@ class SetupScreen(QWidget):
     def _no_data(self, error: Exception) -> None:
         self.data.sheet.clear()
         name = self.data.dataset.currentText()
-        if isinstance(error, DataError) and name in DATASETS_TO_DOWNLOAD:
+        if isinstance(error, NotHere):
             self.data.say(f"{name} is not on this machine. Launch downloads it, or name a folder that has it in File → Settings.")
         else:
             self.data.show_error("", str(error))
@@ -316,9 +319,6 @@ class SetupScreen(QWidget):
         index, _, option = name.partition(".")
         if index.isdecimal() and int(index) < len(self.teachers.groups):
             self.teachers.groups[int(index)].show_error(option, reason)
-
-
-DATASETS_TO_DOWNLOAD = tuple(name for name in DATASETS if name != "digits")
 
 
 def _values(config: Any) -> dict[str, Any]:
