@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.config import ExperimentConfig
+from workbench.config import ExperimentConfig, RunConfig
 from workbench.recipes import with_values
 
 if TYPE_CHECKING:
@@ -50,11 +51,24 @@ def engine() -> Engine:
 
 def launch(history: History, config: ExperimentConfig, control: Control | None = None) -> tuple[str, list[Event]]:
     """Do an experiment to its end: how it ended and what was told."""
-    from workbench.driver import Control, run_experiment
+    from workbench.driver import Control
+    from workbench.experiment import run_experiment
 
     events: list[Event] = []
     status = run_experiment(engine(), history, history.enqueue(config), control or Control(), events.append)
     return status, events
+
+
+def add_run(history: History, experiment: int, role: str, config: RunConfig | None = None, parents: Sequence[int] = ()) -> int:
+    """A waiting run of an experiment that has none yet, with teachers that are there already; its number."""
+    from workbench.history.writing import Entry
+
+    entries = [Entry(role="teacher", name="", config=RunConfig(), reused=parent) for parent in parents]
+    name = "teacher 1" if role == "teacher" else role
+    new = Entry(
+        role=role, name=name, config=config or RunConfig(), parents=tuple(range(len(parents))), parameters=10, multiply_adds=20
+    )
+    return history.enter(experiment, [*entries, new])[-1]
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -61,8 +61,8 @@ def do_main_job(window: MainWindow, out: Path, look: str) -> None:
     pump(600)
     picture(window, out, f"live-{look}")
     window.tabs.setCurrentIndex(2)
-    wait_until(lambda: bool(window.history.model.groups))
-    runs = [row.id for row in window.history.model.groups[0].rows]
+    wait_until(lambda: bool(window.history.model.experiments))
+    runs = [row.id for row in window.history.model.experiments[0].rows]
     window.history.select_runs(runs[-2:])
     pump(500)
     picture(window, out, f"history-{look}")
@@ -72,7 +72,7 @@ def do_main_job(window: MainWindow, out: Path, look: str) -> None:
 
 
 def _rows(window: MainWindow) -> list:
-    return [row for group in window.history.model.groups for row in group.rows]
+    return [row for one in window.history.model.experiments for row in one.rows if not row.reused]
 
 
 def main() -> None:

@@ -12,15 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from tests.experiments import DIVERGING, engine, launch, tiny
+from tests.experiments import DIVERGING, add_run, engine, launch, tiny
 from workbench import driver
 from workbench.config import ExperimentConfig
 from workbench.distill import checkpoints
 from workbench.distill.evaluation import logits_on
 from workbench.distill.models import build
-from workbench.distill.training import Trainer, TrainerState
-from workbench.driver import Control, load_state, run_experiment
-from workbench.errors import CheckpointError, WorkbenchError
+from workbench.driver import Control
+from workbench.errors import WorkbenchError
 from workbench.events import (
     CheckpointWritten,
     EpochEnded,
@@ -33,6 +32,7 @@ from workbench.events import (
     RunFinished,
     RunStarted,
 )
+from workbench.experiment import continue_run, run_experiment
 from workbench.history import reading
 from workbench.history.database import files_folder, open_database, open_for_reading
 from workbench.history.reading import RunRow
@@ -87,6 +87,41 @@ def digits_as_idx(folder: Path, cases: int) -> Path:
     arrays = (train.images[:cases, 0], train.labels[:cases], test.images[:, 0], test.labels)
     names = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
     return write_idx(folder, {name: idx_bytes(array) for name, array in zip(names, arrays, strict=True)})
+
+
+def any_config(random: np.random.Generator) -> ExperimentConfig:
+    """A small experiment with any optimiser, schedule, model, jitter and loss."""
+
+    def pick(*choices: Any) -> Any:
+        return choices[int(random.integers(len(choices)))]
+
+    def training() -> dict[str, Any]:
+        return {
+            "epochs": 3,
+            "batch_size": pick(32, 64),
+            "optimizer": pick("sgd", "adamw"),
+            "learning_rate": 0.01,
+            "schedule": pick("constant", "cosine", "linear", "step"),
+            "step_epochs": 1,
+            "warmup": pick(0.0, 0.5),
+            "weight_decay": pick(0.0, 0.01),
+            "jitter": pick(0, 1),
+            "flip": pick(False, True),
+            "patience": pick(0, 1),
+            "keep": pick("best", "last"),
+        }
+
+    return tiny(
+        teachers=[
+            {"model": "mlp", "layers": 1, "units": 16, "dropout": 0.5, "input_dropout": 0.2, "max_norm": 1.0},
+            pick({"model": "cnn", "channels": 4}, {"model": "resnet", "depth": 8, "width": 4}),
+        ],
+        teacher_training=training(),
+        training=training(),
+        distillation={"hard_weight": pick(0.0, 0.3), "mean": pick("arithmetic", "geometric"), "temperature": 3.0},
+        transfer={"fraction": 0.3},
+        seed=int(random.integers(1000)),
+    )
 
 
 class Told(list[Event]):
@@ -209,7 +244,7 @@ class TestReuse:
         assert [row.id for row in rows(history)] == [1, 2, 3, 4, 5]
         assert same(weights(history, 4), weights(history, 5))
         with closing(open_for_reading(history.path)) as database:
-            assert reading.experiment_runs(database, 2) == [
+            assert [(row.id, row.role, row.reused) for row in reading.experiment_rows(database, 2)] == [
                 (1, "teacher", True),
                 (2, "teacher", True),
                 (3, "baseline", True),
@@ -290,7 +325,7 @@ class TestReuse:
         from tests.distill.data_files import write_idx
 
         launch(history, tiny())
-        history.finish_run(history.add_run(1, 9, "teacher", "teacher 9", history.past_run(1).config, []), "failed", "")
+        history.finish_run(add_run(history, history.enqueue(tiny()), "teacher", history.past_run(1).config), "failed", "")
         flip_a_bit(history.weights_of(2).path)
         history.weights_of(3).path.unlink()
         if changes.get("data__dataset"):
@@ -377,14 +412,16 @@ class TestStopping:
         assert rows(history)[1].message.startswith("at epoch 0.")
         assert rows(history)[1].step == 7
         assert ask(history, "SELECT status FROM experiments") == [(status,)]
-        tensors, values = load_state(history, 2)
-        resumed = Trainer.resume(engine().job(2, history.past_run(2).config), TrainerState(tensors, values))
-        assert resumed.step == 7
-        for _ in resumed:
-            pass
+        history.resume(1)
+        started: list[RunStarted] = []
+        again = Told(RunStarted, started.append)
+        assert run_experiment(engine(), history, 1, Control(), again) == "done"
+        assert finished(again)[0] == ("teacher 1", "done")
+        assert (started[0].run, started[0].step) == (2, 7)
+        assert ask(history, "SELECT run FROM members") == [(1,), (2,), (3,), (4,)]
         with History(tmp_path / "other.db") as other:
             launch(other, tiny())
-            assert same(resumed.weights(), weights(other, 2))
+            assert_alike(history, other)
 
     def test_that_a_stop_before_the_first_step_leaves_every_run_stopped(self, history: History) -> None:
         control = Control()
@@ -394,10 +431,153 @@ class TestStopping:
         assert isinstance(events[-1], ExperimentFinished)
         assert {row.status for row in rows(history)} <= {"stopped"}
 
-    def test_that_a_run_without_a_checkpoint_cannot_be_resumed(self, history: History) -> None:
+
+def assert_alike(history: History, other: History) -> None:
+    """The same weights and the same curves, bit for bit."""
+    for run in (row.id for row in rows(history)):
+        assert same(weights(history, run), weights(other, run))
+    for table in ("metrics", "results", "summary"):
+        own, theirs = (ask(one, f"SELECT * FROM {table} ORDER BY 1, 2, 3") for one in (history, other))
+        assert own == theirs
+
+
+class TestGoingOn:
+    @pytest.mark.parametrize("seed", range(6))
+    def test_that_a_run_interrupted_anywhere_again_and_again_ends_as_one_left_alone(
+        self, seed: int, history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(driver, "EPOCH_CHECKPOINT_SECONDS", 0.0)
+        monkeypatch.setattr(driver, "CHECKPOINT_SHARE", 1e9)
+        random = np.random.default_rng(seed)
+        config = any_config(random)
+        experiment = history.enqueue(config)
+        for attempt in range(20):
+            control, left = Control(), int(random.integers(1, 25)) if attempt < 6 else -1
+
+            def count(_: Metrics) -> None:
+                nonlocal left
+                left -= 1
+                if left == 0:
+                    control.interrupt()  # noqa: B023
+
+            status = run_experiment(engine(), history, experiment, control, Told(Metrics, count))
+            if status == "done":
+                break
+            history.resume(experiment)
+        assert status == "done"
+        with History(tmp_path / "other.db") as other:
+            launch(other, config)
+            assert_alike(history, other)
+
+    def test_that_a_damaged_checkpoint_is_passed_over_for_the_one_before_with_a_note(
+        self, history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(driver, "EPOCH_CHECKPOINT_SECONDS", 0.0)
+        control = Control()
+        told = Told(Metrics, lambda event: control.interrupt() if (event.run, event.step) == (1, 30) else None)
+        run_experiment(engine(), history, history.enqueue(tiny(teacher_training__batch_size=64)), control, told)
+        newest, best = history.artefact(1, "state"), history.artefact(1, "best")
+        assert newest is not None
+        assert best is not None
+        assert newest.path != best.path
+        flip_a_bit(newest.path)
+        history.resume(1)
+        started: list[RunStarted] = []
+        again = Told(RunStarted, started.append)
+        assert run_experiment(engine(), history, 1, Control(), again) == "done"
+        assert 0 < started[0].step < 30
+        assert any("is damaged" in event.text for event in again if isinstance(event, Note))
+        with History(tmp_path / "other.db") as other:
+            launch(other, tiny(teacher_training__batch_size=64))
+            assert_alike(history, other)
+
+    def test_that_a_run_whose_data_has_changed_meanwhile_does_not_go_on(self, history: History, tmp_path: Path) -> None:
+        folder = digits_as_idx(tmp_path / "digits", cases=500)
+        control = Control()
+        told = Told(Metrics, lambda _: control.stop())
+        run_experiment(engine(), history, history.enqueue(tiny(data__dataset=str(folder))), control, told)
+        digits_as_idx(folder, cases=501)
+        history.resume(1)
+        assert run_experiment(engine(), history, 1, Control(), lambda _: None) == "failed"
+        assert rows(history)[0].message.endswith("is no longer what this run began with; launch it anew")
+
+    def test_that_no_checkpoint_file_is_left_that_nothing_refers_to(self, history: History) -> None:
         launch(history, tiny())
-        with pytest.raises(CheckpointError, match="run 1 has no checkpoint to go on from"):
-            load_state(history, 1)
+        recorded = {files_folder(history.path) / path for (path,) in ask(history, "SELECT path FROM artefacts")}
+        assert set((files_folder(history.path) / "runs").rglob("*.safetensors")) == recorded
+
+    def test_that_what_failed_is_tried_again_and_what_it_kept_from_being_done_too(self, history: History) -> None:
+        launch(history, tiny(**FAILING))
+        before = weights(history, 3)
+        history.resume(1)
+        again: list[Event] = []
+        assert run_experiment(engine(), history, 1, Control(), again.append) == "failed"
+        assert finished(again) == [
+            ("teacher 1", "failed"),
+            ("teacher 2", "failed"),
+            ("baseline", "done"),
+            ("student", "skipped"),
+        ]
+        assert same(before, weights(history, 3))
+
+
+class TestContinuing:
+    def test_that_a_finished_run_goes_on_with_more_epochs_as_a_new_run_and_stays_as_it_was(
+        self, history: History, tmp_path: Path
+    ) -> None:
+        constant = {"training__schedule": "constant", "training__keep": "last"}
+        launch(history, tiny(**constant))
+        before = (weights(history, 4), ask(history, "SELECT * FROM metrics WHERE run = 4"), rows(history)[3])
+        experiment = continue_run(history, 4, 7)
+        assert run_experiment(engine(), history, experiment, Control(), lambda _: None) == "done"
+        (new,) = rows(history, experiment)
+        assert (new.role, new.epochs, ask(history, "SELECT continued_from, continued_step FROM runs WHERE id = 5")) == (
+            "student",
+            7.0,
+            [(4, before[2].step)],
+        )
+        assert (weights(history, 4), ask(history, "SELECT * FROM metrics WHERE run = 4"), rows(history)[3])[1:] == before[1:]
+        assert same(weights(history, 4), before[0])
+        with History(tmp_path / "other.db") as other:
+            launch(other, tiny(training__epochs=7, **constant))
+            assert same(weights(history, 5), weights(other, 4))
+            with closing(open_for_reading(history.path)) as own, closing(open_for_reading(other.path)) as theirs:
+                joined, whole = reading.curve(own, 5, "loss"), reading.curve(theirs, 4, "loss")
+                assert np.array_equal(joined.value, whole.value)
+                assert np.array_equal(joined.step, whole.step)
+
+    def test_that_it_goes_on_from_the_best_epoch_where_that_is_asked_for(
+        self, history: History, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(driver, "EPOCH_CHECKPOINT_SECONDS", 0.0)
+        launch(history, tiny())
+        best = ask(history, "SELECT step FROM artefacts WHERE run = 1 AND kind = 'best'")[0][0]
+        experiment = continue_run(history, 1, 5, "best")
+        run_experiment(engine(), history, experiment, Control(), lambda _: None)
+        assert ask(history, "SELECT continued_step FROM runs WHERE id = 5") == [(best,)]
+        assert ask(history, "SELECT min(step) FROM points WHERE run = 5")[0][0] > best
+
+    def test_that_a_continued_teacher_does_not_stand_in_for_one_trained_in_one_go(self, history: History) -> None:
+        launch(history, tiny())
+        run_experiment(engine(), history, continue_run(history, 1, 5), Control(), lambda _: None)
+        status, events = launch(history, tiny(teacher_training__epochs=5))
+        assert (status, finished(events)[0]) == ("done", ("teacher 1", "done"))
+
+    @pytest.mark.parametrize(
+        ("run", "epochs", "kind", "words"),
+        [
+            (4, 3, "state", "run 4 has 3 epochs behind it there; go on to more than that"),
+            (4, 9, "nothing", "run 4 has no such checkpoint"),
+            (77, 9, "state", "there is no run 77"),
+        ],
+    )
+    def test_that_what_cannot_go_on_is_a_sentence_and_adds_nothing(
+        self, run: int, epochs: int, kind: str, words: str, history: History
+    ) -> None:
+        launch(history, tiny())
+        with pytest.raises(WorkbenchError, match=words):
+            continue_run(history, run, epochs, kind)
+        assert ask(history, "SELECT count(*) FROM experiments") == [(1,)]
 
 
 class TestDiverging:

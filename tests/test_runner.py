@@ -28,7 +28,9 @@ from workbench.events import (
     RunStarted,
 )
 from workbench.history import reading
-from workbench.history.database import open_for_reading
+from workbench.history.changes import hold
+from workbench.history.database import open_database, open_for_reading
+from workbench.history.writing import History
 from workbench.runner import Executor, LocalThread
 
 if TYPE_CHECKING:
@@ -232,7 +234,7 @@ def test_that_a_device_that_is_gone_does_not_keep_the_engine_from_starting(histo
     assert desk.thread.join(60)
 
 
-def test_that_what_still_waits_when_the_thread_is_closed_is_interrupted(desk: Desk) -> None:
+def test_that_what_still_waits_when_the_thread_is_closed_waits_for_the_next_that_a_person_lets_go_on(desk: Desk) -> None:
     desk.until(EngineReady)
     desk.thread.submit(LONG)
     desk.until(RunStarted)
@@ -241,4 +243,26 @@ def test_that_what_still_waits_when_the_thread_is_closed_is_interrupted(desk: De
     desk.thread.close()
     assert desk.thread.join(60)
     with closing(open_for_reading(desk.history)) as database:
-        assert {row[0] for row in database.execute("SELECT status FROM experiments").fetchall()} == {"interrupted"}
+        listed = reading.list_experiments(database)
+    assert [(one.name, one.status, one.held) for one in listed] == [("tiny", "waiting", True), ("tiny", "interrupted", True)]
+    with History(desk.history) as history:
+        assert history.next_in_queue() is None
+    second = Desk(desk.history)
+    second.until(EngineReady)
+    with closing(open_database(desk.history)) as database:
+        hold(database, [listed[0].id], False)
+    second.thread.wake()
+    assert second.until(ExperimentFinished).status == "done"
+    second.thread.close()
+    assert second.thread.join(60)
+
+
+def test_that_a_launch_is_not_lost_when_the_thread_is_closed_at_once(desk: Desk) -> None:
+    desk.until(EngineReady)
+    desk.thread.submit(LONG)
+    desk.until(RunStarted)
+    desk.thread.submit(tiny(name="late"))
+    desk.thread.close()
+    assert desk.thread.join(60)
+    with closing(open_for_reading(desk.history)) as database:
+        assert reading.list_experiments(database)[0].name == "late"

@@ -120,9 +120,10 @@ def run(
 
 
 def _run(config: ExperimentConfig, path: Path, folders: Sequence[Path], device: str, threads: int, as_json: bool) -> int:
-    from workbench.driver import Control, run_experiment
+    from workbench.driver import Control
     from workbench.engine import Engine, EngineSettings
     from workbench.events import Event, RunFinished
+    from workbench.experiment import run_experiment
     from workbench.history.writing import History
 
     engine = Engine(EngineSettings(device=device, threads=threads, folders=tuple(folders)))
@@ -139,12 +140,12 @@ def _run(config: ExperimentConfig, path: Path, folders: Sequence[Path], device: 
         def emit(event: Event) -> None:
             printer.show(event)
             if isinstance(event, RunFinished) and as_json:
-                click.echo(json.dumps(run_object(reader, event.run, experiment)))
+                row = next(row for row in reading.experiment_rows(reader, experiment) if row.id == event.run)
+                click.echo(json.dumps(run_object(reader, row)))
 
         status = run_experiment(engine, history, experiment, control, emit)
         if not as_json and status == "done":
-            runs = [number for number, _, _ in reading.experiment_runs(reader, experiment)]
-            click.echo(table(reading.list_runs(reader, runs)))
+            click.echo(table(reading.experiment_rows(reader, experiment)))
         reader.close()
     return {"done": 0, "failed": 1, "stopped": 130, "interrupted": 130}[status]
 
@@ -210,7 +211,7 @@ def runs(history: Path, as_json: bool) -> None:
     database = open_for_reading(history)
     found = reading.list_runs(database)
     if as_json:
-        click.echo(json.dumps([run_object(database, row.id, row.experiment, row) for row in found]))
+        click.echo(json.dumps([run_object(database, row) for row in found]))
     else:
         click.echo(table(found) if found else f"{history} has no runs yet; try `workbench run digits`")
     database.close()
@@ -224,7 +225,7 @@ def show(run: int, history: Path, as_json: bool) -> None:
     """Everything about one RUN."""
     database = open_for_reading(history)
     details = reading.run_details(database, run)
-    shown = run_object(database, run, details.row.experiment, details.row) | {
+    shown = run_object(database, details.row) | {
         "message": details.row.message,
         "figures": details.row.figures,
         "config": details.config,
@@ -257,7 +258,7 @@ def compare(numbers: tuple[int, ...], history: Path, as_json: bool) -> None:
     rows = [reading.run_details(database, number).row for number in numbers]
     differing = reading.differing_settings(reading.run_settings(database, numbers))
     if as_json:
-        shown = [run_object(database, row.id, row.experiment, row) for row in rows]
+        shown = [run_object(database, row) for row in rows]
         settings = {key: {str(run): value for run, value in values.items()} for key, values in differing.items()}
         click.echo(json.dumps({"runs": shown, "differing_settings": settings}))
     else:
@@ -272,19 +273,17 @@ def compare(numbers: tuple[int, ...], history: Path, as_json: bool) -> None:
     database.close()
 
 
-def run_object(database: Any, run: int, experiment: int, row: reading.RunRow | None = None) -> dict[str, Any]:
-    """A run as the command line's JSON shows it; ``experiment`` is the one that used it."""
-    row = row or reading.list_runs(database, [run])[0]
+def run_object(database: Any, row: reading.RunRow) -> dict[str, Any]:
+    """A run as the command line's JSON shows it."""
     figures = row.figures
-    size = figures.get("test_size")
     shown: dict[str, Any] = {
-        "run": run,
-        "experiment": experiment,
+        "run": row.id,
+        "experiment": row.experiment,
         "role": row.role,
         "name": row.name,
         "status": row.status,
-        "parents": list(reading.parents(database, run)),
-        "reused": row.experiment != experiment,
+        "parents": list(reading.parents(database, row.id)),
+        "reused": row.reused,
         "dataset": row.dataset,
         "model": row.model,
         "parameters": row.parameters,
@@ -297,7 +296,7 @@ def run_object(database: Any, run: int, experiment: int, row: reading.RunRow | N
         "val_accuracy": figures.get("val_accuracy"),
         "test_accuracy": figures.get("test_accuracy"),
         "test_errors": _whole(figures.get("test_errors")),
-        "test_size": _whole(size),
+        "test_size": _whole(figures.get("test_size")),
     }
     if row.role == "student":
         shown |= {key: figures.get(key) for key in ("teacher_agreement", "teacher_kl")}

@@ -25,6 +25,8 @@ from workbench.distill.random_state import random_state_kept
 from workbench.distill.training import Job, check_precision, measure_rate
 from workbench.errors import CheckpointError, ConfigError, WorkbenchError
 from workbench.history.reading import PastRun, StoredFile
+from workbench.history.writing import History
+from workbench.plan import PlannedRun
 
 SMALL_STEP = 1e8
 """Multiply-adds of a step below which a second thread gains little on a quiet machine and loses much on a busy one, where
@@ -226,6 +228,18 @@ class Engine:
         """What decides the run's weights, as one hash."""
         return fingerprint(config, data.digest, parents)
 
+    def stand_in(self, item: PlannedRun, history: History, data: ResidentData, *, verify: bool = True) -> tuple[int, str]:
+        """A finished run with the same fingerprint whose weights are sound, or 0 and what is to be said of it.
+
+        Without ``verify`` the file is only looked for, not read.
+        """
+        found = history.find_reusable(self.fingerprint(item.config, data)) if item.reusable else None
+        if found is None:
+            return 0, ""
+        stored = history.weights_of(found)
+        sound = checkpoints.verifies(stored.path, stored.sha256) if verify else checkpoints.has_size(stored.path, stored.size)
+        return (found, "") if sound else (0, f"the weights of run {found} are damaged or gone; {item.name} is trained again")
+
     def ensemble(self, teachers: Sequence[StoredFile], mean: str, data: ResidentData) -> Ensemble:
         """Trained teachers from their verified files; :class:`CheckpointError` where one is damaged or of other data."""
         members = []
@@ -275,10 +289,11 @@ class Engine:
             self._logits.members(ensemble, where, lambda member: logits_on(member, data, images)), ensemble.mean
         )
 
-    def use_threads(self, size: ModelSize, batch_size: int) -> int:
-        """Set torch's threads for a run: as settings say, else by the size of one step, so that equal runs get equal threads."""
+    def use_threads(self, size: ModelSize, batch_size: int, before: int = 0) -> int:
+        """Set torch's threads for a run: those it had ``before``, so that it goes on as it was; else as settings say; else
+        by the size of one step, so that equal runs get equal threads."""
         small = size.multiply_adds * batch_size * 3 < SMALL_STEP
-        threads = self.settings.threads or (1 if small else self._most_threads())
+        threads = before or self.settings.threads or (1 if small else self._most_threads())
         torch.set_num_threads(threads)
         return threads
 

@@ -40,7 +40,7 @@ class PlanSummary:
 
     def words(self) -> str:
         """The plan in a sentence or two."""
-        teachers = _many(self.teachers, "teacher") + (f", {self.reused} reused" if self.reused else "")
+        teachers = many(self.teachers, "teacher") + (f", {self.reused} reused" if self.reused else "")
         share = self.ensemble_parameters / self.student_parameters if self.student_parameters else 0.0
         size = (
             f"student has 1/{share:,.0f} of the ensemble's parameters"
@@ -84,7 +84,7 @@ def summarise(config: ExperimentConfig) -> Callable[[Engine, History], PlanSumma
     def answer(engine: Engine, history: History) -> PlanSummary:
         data = engine.check(config, history.past_run, download=False)
         planned = plan(config, lambda run: history.past_run(run).config)
-        reused = [item.past_run or (item.reusable and _is_there(engine, history, item.config, data)) for item in planned]
+        reused = [item.past_run or engine.stand_in(item, history, data, verify=False)[0] for item in planned]
         sizes = [engine.size(item.config.model, data) for item in planned]
         teachers = [index for index, item in enumerate(planned) if item.role == "teacher"]
         student = len(planned) - 1
@@ -202,12 +202,9 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _many(count: int, noun: str) -> str:
+def many(count: int, noun: str) -> str:
+    """A number of things as a person says it."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _is_there(engine: Engine, history: History, config: Any, data: Any) -> bool:
-    return history.find_reusable(engine.fingerprint(config, data)) is not None
 
 
 def _spread(labels: np.ndarray, classes: int, count: int) -> list[int]:

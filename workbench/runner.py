@@ -33,6 +33,9 @@ class Executor(Protocol):
     def submit(self, config: ExperimentConfig) -> None:
         """Queue an experiment."""
 
+    def wake(self) -> None:
+        """Look into the queue: a person has changed it."""
+
     def ask(self, token: int, question: Question) -> None:
         """Have a small question answered between two events; the answer is posted with its token."""
 
@@ -74,6 +77,10 @@ class LocalThread:
     def submit(self, config: ExperimentConfig) -> None:
         """Queue an experiment."""
         self._launches.put(config)
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Look into the queue: a person has changed it."""
         self._woken.set()
 
     def ask(self, token: int, question: Question) -> None:
@@ -140,28 +147,27 @@ class LocalThread:
             self._post(EngineFailed(f"the engine stopped: {type(error).__name__}: {error}; the log file has the details"))
 
     def _serve(self, engine: Engine, history: History) -> None:
-        waiting: list[int] = []
         while not self._closing:
             self._woken.wait()
             self._woken.clear()
             self._answer_all(engine, history)
-            self._take_launches(history, waiting)
-            while waiting and not self._closing:
-                self._do(engine, history, waiting)
+            self._take_launches(history)
+            while not self._closing and (experiment := history.next_in_queue()) is not None:
+                self._do(engine, history, experiment)
                 self._answer_all(engine, history)
-        for experiment in waiting:
-            history.finish_experiment(experiment, "interrupted", "the program ended before its turn")
+        self._take_launches(history)
+        history.leave_queue()
 
-    def _do(self, engine: Engine, history: History, waiting: list[int]) -> None:
+    def _do(self, engine: Engine, history: History, experiment: int) -> None:
         import torch
 
-        from workbench.driver import Control, run_experiment
+        from workbench.driver import Control
+        from workbench.experiment import run_experiment
 
         def between_events() -> None:
             self._answer_all(engine, history)
-            self._take_launches(history, waiting)
+            self._take_launches(history)
 
-        experiment = waiting.pop(0)
         self._control = Control(between_events)
         if self._closing:
             self._control.interrupt()
@@ -175,16 +181,15 @@ class LocalThread:
         if engine.device.type != device:
             self._post(EngineReady(engine.device.type, torch.__version__))
 
-    def _take_launches(self, history: History, waiting: list[int]) -> None:
+    def _take_launches(self, history: History) -> None:
         while not self._launches.empty():
             config = self._launches.get()
             try:
                 experiment = history.enqueue(config)
             except WorkbenchError as error:
                 self._post(Note(0, f"{config.name} was not launched: {error}. Launch it again."))
-                continue
-            waiting.append(experiment)
-            self._post(ExperimentQueued(experiment, config.name))
+            else:
+                self._post(ExperimentQueued(experiment, config.name))
 
     def _answer_all(self, engine: Engine, history: History) -> None:
         while not self._questions.empty() and not self._closing:

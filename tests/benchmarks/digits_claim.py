@@ -12,10 +12,11 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from workbench.driver import Control, run_experiment
+from workbench.driver import Control
 from workbench.engine import Engine, EngineSettings
+from workbench.experiment import run_experiment
 from workbench.history.database import open_for_reading
-from workbench.history.reading import experiment_runs, list_runs
+from workbench.history.reading import experiment_rows
 from workbench.history.writing import History
 from workbench.recipes import experiment_of
 
@@ -29,7 +30,7 @@ def errors(seeds: int, changes: list[str]) -> dict[str, list[float]]:
         for seed in range(seeds):
             number = history.enqueue(experiment_of("digits", [*changes, f"seed={seed}"]))
             run_experiment(engine, history, number, Control(), lambda event: None)
-            for row in list_runs(reader, [run for run, _, _ in experiment_runs(reader, number)]):
+            for row in experiment_rows(reader, number):
                 if row.role in found:
                     found[row.role].append(row.figures["test_errors"])
         reader.close()

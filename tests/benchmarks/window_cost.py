@@ -57,8 +57,9 @@ def student_rate(history: Path) -> float:
 
 def headless(kind: str, seconds: float, history: Path) -> dict[str, float]:
     """Train without a window."""
-    from workbench.driver import Control, run_experiment
+    from workbench.driver import Control
     from workbench.engine import Engine, EngineSettings
+    from workbench.experiment import run_experiment
     from workbench.history.writing import History
 
     with History(history) as written:

@@ -51,8 +51,8 @@ def wait_history(qtbot: QtBot, window: MainWindow, runs: int) -> list[int]:
     window.tabs.setCurrentWidget(window.history)
 
     def all_there() -> bool:
-        rows = [row for group in window.history.model.groups for row in group.rows]
+        rows = [row for one in window.history.model.experiments for row in one.rows if not row.reused]
         return len(rows) >= runs and not {row.status for row in rows} & {"waiting", "running"}
 
     qtbot.waitUntil(all_there, timeout=WAIT)
-    return [row.id for group in window.history.model.groups for row in group.rows]
+    return [row.id for one in window.history.model.experiments for row in one.rows if not row.reused]

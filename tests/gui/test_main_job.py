@@ -26,7 +26,7 @@ def test_that_a_person_gets_from_a_click_to_a_compared_student(qtbot: QtBot, win
     assert window.live.state.text() == "Done."
 
     runs = wait_history(qtbot, window, 4)
-    rows = {row.name: row for row in window.history.model.groups[0].rows}
+    rows = {row.name: row for row in window.history.model.experiments[0].rows}
     assert {row.status for row in rows.values()} == {"done"}
     window.history.select_runs([rows["baseline"].id, rows["student"].id])
     qtbot.mouseClick(window.history.buttons["compare"], Qt.MouseButton.LeftButton)

@@ -132,7 +132,7 @@ def test_that_a_past_run_becomes_a_teacher(qtbot: QtBot, window: MainWindow) -> 
     make_small(qtbot, window)
     launch_and_finish(qtbot, window)
     wait_history(qtbot, window, 4)
-    student = next(row for row in window.history.model.groups[0].rows if row.role == "student")
+    student = next(row for row in window.history.model.experiments[0].rows if row.role == "student")
     window.history.select_runs([student.id])
     qtbot.waitUntil(lambda: window.history._details is not None and window.history._details.row.id == student.id, timeout=WAIT)
     qtbot.mouseClick(window.history.buttons["teacher"], Qt.MouseButton.LeftButton)

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
-from tests.experiments import tiny
+from tests.experiments import add_run, tiny
 from workbench.config import DistillationConfig, ModelConfig, RunConfig
 from workbench.errors import HistoryError
 from workbench.events import Metrics
 from workbench.history import reading
-from workbench.history.changes import move_to_bin, take_from_bin
+from workbench.history.changes import delete, take_back
 from workbench.history.database import open_database, open_for_reading
 from workbench.history.writing import History
 
@@ -36,7 +36,7 @@ def database(history: History) -> Iterator[Database]:
 
 def add(history: History, config: RunConfig | None = None, *, name: str = "tiny", parents: tuple[int, ...] = ()) -> int:
     experiment = history.enqueue(tiny(name=name))
-    return history.add_run(experiment, 0, "teacher", "teacher 1", config or RunConfig(), parents)
+    return add_run(history, experiment, "teacher", config or RunConfig(), parents)
 
 
 def draw(history: History, run: int, values: list[float], every: int = 1) -> None:
@@ -52,7 +52,6 @@ class TestLists:
     def test_that_runs_are_listed_newest_experiment_first_with_their_figures(self, history: History, database: Database) -> None:
         first, second = add(history, name="old"), add(history, RunConfig(distillation=DistillationConfig()), name="new")
         history.record_figures(first, {"val_accuracy": 0.5})
-        history.set_model_size(first, 10, 20)
         rows = reading.list_runs(database)
         assert [(row.id, row.experiment_name) for row in rows] == [(second, "new"), (first, "old")]
         assert (rows[1].figures, rows[1].parameters, rows[1].multiply_adds) == ({"val_accuracy": 0.5}, 10, 20)
@@ -69,9 +68,13 @@ class TestLists:
     def test_that_an_experiment_lists_its_runs_in_the_order_of_the_plan(self, history: History, database: Database) -> None:
         old = add(history)
         experiment = history.enqueue(tiny())
-        history.add_reused(experiment, 0, "teacher", old)
-        own = history.add_run(experiment, 1, "student", "student", RunConfig(), [old])
-        assert reading.experiment_runs(database, experiment) == [(old, "teacher", True), (own, "student", False)]
+        own = add_run(history, experiment, "student", RunConfig(), [old])
+        rows = reading.experiment_rows(database, experiment)
+        assert [(row.id, row.role, row.name, row.reused) for row in rows] == [
+            (old, "teacher", "teacher 1", True),
+            (own, "student", "student", False),
+        ]
+        assert {row.experiment for row in rows} == {experiment}
 
     def test_that_another_connection_changes_the_data_version(self, history: History, database: Database) -> None:
         before = reading.data_version(database)
@@ -86,7 +89,7 @@ class TestDetails:
         child = add(history, RunConfig(seed=5), parents=(parent,))
         history.start_run(child, fingerprint="f", data_digest="d", steps=7, environment={"torch": "2"})
         history.add_note(child, "a word")
-        history.record_artefact(child, "weights", 1, history.run_folder(child) / "weights.safetensors", 9, "hash")
+        history.record_artefact(child, ["weights"], 1, history.run_folder(child) / "weights.safetensors", 9, "hash")
         details = reading.run_details(database, child)
         assert RunConfig.from_dict(details.config) == RunConfig(seed=5)
         assert details.experiment_config == tiny().to_dict()
@@ -180,10 +183,10 @@ class TestBin:
         for run in (first, second):
             history.finish_run(run, "done", "")
         with closing(open_database(history.path)) as writer:
-            move_to_bin(writer, [first])
+            delete(writer, [first])
             assert [row.id for row in reading.list_runs(database)] == [second]
-            move_to_bin(writer, [first])
-            take_from_bin(writer, [first])
+            delete(writer, [first])
+            take_back(writer, [first])
             assert [row.id for row in reading.list_runs(database)] == [second, first]
 
     @pytest.mark.parametrize("running", [False, True])
@@ -199,5 +202,52 @@ class TestBin:
             closing(open_database(history.path)) as writer,
             pytest.raises(HistoryError, match=f"run {second} is {status}; stop it before you delete it"),
         ):
-            move_to_bin(writer, [first, second])
+            delete(writer, [first, second])
         assert len(reading.list_runs(database)) == 2
+
+    def test_that_a_deleted_experiment_takes_its_own_runs_along_and_leaves_those_of_others(
+        self, history: History, database: Database
+    ) -> None:
+        old = add(history)
+        history.finish_run(old, "done", "")
+        experiment = history.enqueue(tiny(name="second"))
+        own = add_run(history, experiment, "student", RunConfig(), [old])
+        history.finish_run(own, "done", "")
+        with closing(open_database(history.path)) as writer:
+            delete(writer, [own], [experiment])
+            assert [(one.id, [row.id for row in one.rows]) for one in reading.list_experiments(database)] == [(1, [old])]
+            take_back(writer, [own], [experiment])
+        listed = reading.list_experiments(database)
+        assert [(one.id, [(row.id, row.reused) for row in one.rows]) for one in listed] == [
+            (experiment, [(old, True), (own, False)]),
+            (1, [(old, False)]),
+        ]
+
+    def test_that_an_experiment_under_way_is_not_deleted(self, history: History) -> None:
+        experiment = history.enqueue(tiny())
+        history.claim(experiment)
+        with closing(open_database(history.path)) as writer, pytest.raises(HistoryError, match="is running; stop it"):
+            delete(writer, [], [experiment])
+
+
+class TestExperiments:
+    def test_that_one_that_failed_before_its_first_run_is_listed_with_why(self, history: History, database: Database) -> None:
+        experiment = history.enqueue(tiny())
+        history.claim(experiment)
+        history.finish_experiment(experiment, "failed", "there is no class 'cow'")
+        (row,) = reading.list_experiments(database)
+        assert (row.status, row.message, row.rows, row.rank) == ("failed", "there is no class 'cow'", (), None)
+
+    def test_that_one_whose_runs_are_all_deleted_is_left_out(self, history: History, database: Database) -> None:
+        run = add(history)
+        history.finish_run(run, "done", "")
+        with closing(open_database(history.path)) as writer:
+            delete(writer, [run])
+        assert reading.list_experiments(database) == []
+
+    def test_that_the_queue_is_told(self, history: History, database: Database) -> None:
+        first, second = history.enqueue(tiny()), history.enqueue(tiny())
+        ranks = {row.id: row.rank for row in reading.list_experiments(database)}
+        assert ranks[first] is not None
+        assert ranks[second] is not None
+        assert ranks[first] < ranks[second]

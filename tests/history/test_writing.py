@@ -18,13 +18,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.experiments import tiny
+from tests.experiments import add_run, tiny
 from tests.history.processes import Start, ended, go_on, said
 from workbench.config import DistillationConfig, ModelConfig, RunConfig, TransferConfig
 from workbench.errors import HistoryError
 from workbench.events import Metrics
 from workbench.history import reading
-from workbench.history.changes import move_to_bin, take_from_bin
+from workbench.history.changes import delete, dequeue, hold, move, put_back, take_back
 from workbench.history.database import SqliteError, files_folder, open_database, open_for_reading
 from workbench.history.writing import History
 
@@ -50,7 +50,7 @@ def ask(history: History, sql: str, *values: Any) -> list[tuple[Any, ...]]:
 def new_run(history: History, config: RunConfig = CONFIG, *, started: bool = True, parents: tuple[int, ...] = ()) -> int:
     experiment = history.enqueue(tiny())
     history.claim(experiment)
-    run = history.add_run(experiment, 0, "student", "student", config, parents)
+    run = add_run(history, experiment, "student", config, parents)
     if started:
         history.start_run(run, fingerprint="f", data_digest="d", steps=100, environment={"torch": "2"})
     return run
@@ -205,7 +205,7 @@ class TestFiles:
     def test_that_paths_are_kept_relative_so_that_a_history_can_be_moved(self, history: History) -> None:
         run = new_run(history)
         path = history.run_folder(run) / "weights.safetensors"
-        history.record_artefact(run, "weights", 5, path, 10, "hash")
+        history.record_artefact(run, ["weights"], 5, path, 10, "hash")
         stored = history.weights_of(run)
         assert (stored.run, stored.path, stored.sha256) == (run, path, "hash")
         ((relative,),) = ask(history, "SELECT path FROM artefacts")
@@ -216,10 +216,18 @@ class TestFiles:
     def test_that_a_newer_file_of_the_same_kind_takes_the_place_of_the_old(self, history: History) -> None:
         run = new_run(history)
         path = history.run_folder(run) / "state.safetensors"
-        history.record_artefact(run, "state", 5, path, 10, "old")
-        history.record_artefact(run, "state", 9, path, 11, "new")
+        history.record_artefact(run, ["state"], 5, path, 10, "old")
+        history.record_artefact(run, ["state"], 9, path, 11, "new")
         assert ask(history, "SELECT step, size, sha256 FROM artefacts") == [(9, 11, "new")]
         assert ask(history, "SELECT weights_sha256 FROM runs") == [(None,)]
+
+    def test_that_a_file_is_given_back_once_nothing_refers_to_it(self, history: History) -> None:
+        run = new_run(history)
+        first, second, third = (history.run_folder(run) / f"state-{step}.safetensors" for step in (1, 2, 3))
+        assert history.record_artefact(run, ["state", "best"], 1, first, 10, "a") == ()
+        assert history.record_artefact(run, ["state"], 2, second, 10, "b") == ()
+        assert history.record_artefact(run, ["state"], 3, third, 10, "c") == (second,)
+        assert history.record_artefact(run, ["best"], 3, third, 10, "c") == (first,)
 
     def test_that_a_run_without_weights_is_a_sentence(self, history: History) -> None:
         run = new_run(history)
@@ -233,7 +241,7 @@ class TestReuse:
         run = new_run(history, started=False)
         history.start_run(run, fingerprint=fingerprint, data_digest="d", steps=1, environment={})
         if weights:
-            history.record_artefact(run, "weights", 1, history.run_folder(run) / "weights.safetensors", 1, "hash")
+            history.record_artefact(run, ["weights"], 1, history.run_folder(run) / "weights.safetensors", 1, "hash")
         history.finish_run(run, status, "")
         return run
 
@@ -250,10 +258,14 @@ class TestReuse:
     def test_that_a_run_in_the_bin_is_not_found_until_it_is_taken_back(self, history: History) -> None:
         run = self.finished(history)
         with closing(open_database(history.path)) as database:
-            move_to_bin(database, [run])
+            delete(database, [run])
             assert history.find_reusable("f") is None
-            take_from_bin(database, [run])
+            take_back(database, [run])
             assert history.find_reusable("f") == run
+
+
+def order(history: History) -> list[int]:
+    return [row[0] for row in ask(history, "SELECT experiment FROM queue ORDER BY rank")]
 
 
 class TestQueue:
@@ -275,6 +287,62 @@ class TestQueue:
         assert ask(history, "SELECT status FROM experiments") == [("done",)]
         assert not history.claim(experiment)
 
+    def test_that_turns_go_by_rank_and_what_is_held_or_deleted_or_of_another_process_waits(self, history: History) -> None:
+        first, second, third = (history.enqueue(tiny()) for _ in range(3))
+        assert history.next_in_queue() == first
+        with closing(open_database(history.path)) as database:
+            hold(database, [first], True)
+            assert history.next_in_queue() == second
+            move(database, [third], before=second)
+            assert history.next_in_queue() == third
+            dequeue(database, [third])
+            assert history.next_in_queue() == second
+        with History(history.path) as other:
+            assert other.next_in_queue() is None
+
+    def test_that_experiments_are_moved_together_in_their_order_and_to_the_end(self, history: History) -> None:
+        numbers = [history.enqueue(tiny()) for _ in range(4)]
+        with closing(open_database(history.path)) as database:
+            move(database, [numbers[2], numbers[3]], before=numbers[0])
+            assert order(history) == [numbers[2], numbers[3], numbers[0], numbers[1]]
+            move(database, [numbers[2]], before=None)
+            assert order(history) == [numbers[3], numbers[0], numbers[1], numbers[2]]
+
+    def test_that_what_is_taken_out_of_the_queue_comes_back_to_its_place(self, history: History) -> None:
+        first, second = history.enqueue(tiny()), history.enqueue(tiny())
+        with closing(open_database(history.path)) as database:
+            taken = dequeue(database, [first])
+            assert [row.id for row in reading.list_experiments(database)] == [second]
+            put_back(database, taken)
+        assert order(history) == [first, second]
+        assert history.next_in_queue() == first
+
+    def test_that_what_is_under_way_is_neither_moved_nor_taken_out(self, history: History) -> None:
+        experiment = history.enqueue(tiny())
+        history.claim(experiment)
+        with closing(open_database(history.path)) as database:
+            assert dequeue(database, [experiment]) == []
+        assert ask(history, "SELECT status FROM experiments") == [("running",)]
+
+    def test_that_a_process_leaves_what_it_has_not_begun_held_for_the_next(self, history_path: Path) -> None:
+        with History(history_path) as history:
+            experiment = history.enqueue(tiny())
+            history.leave_queue()
+        with History(history_path) as history:
+            assert history.next_in_queue() is None
+            with closing(open_database(history_path)) as database:
+                hold(database, [experiment], False)
+            assert history.next_in_queue() == experiment
+
+    def test_that_an_interrupted_experiment_stays_in_the_queue_and_goes_on_when_a_person_says_so(self, history: History) -> None:
+        experiment = history.enqueue(tiny())
+        history.claim(experiment)
+        history.finish_experiment(experiment, "interrupted", "")
+        assert history.next_in_queue() is None
+        history.resume(experiment)
+        assert history.next_in_queue() == experiment
+        assert ask(history, "SELECT status FROM experiments") == [("waiting",)]
+
     def test_that_an_experiment_comes_back_as_it_was_launched(self, history: History) -> None:
         config = tiny(distillation__temperature=7, transfer__leave_out=[1])
         assert history.experiment_config(history.enqueue(config)) == config
@@ -285,14 +353,13 @@ import sys
 from pathlib import Path
 from tests.experiments import tiny
 from workbench.config import RunConfig
-from workbench.history.writing import History
+from workbench.history.writing import Entry, History
 history = History(Path(sys.argv[1]))
 experiment = history.enqueue(tiny())
 history.claim(experiment)
-for position in range(3):
-    run = history.add_run(experiment, position, "teacher", f"teacher {position + 1}", RunConfig(), [])
-    if position < 2:
-        history.start_run(run, fingerprint="f", data_digest="d", steps=1, environment={})
+entry = Entry(role="teacher", name="teacher", config=RunConfig())
+for run in history.enter(experiment, [entry] * 3)[:2]:
+    history.start_run(run, fingerprint="f", data_digest="d", steps=1, environment={})
 history.finish_run(1, "done", "")
 print("ready", flush=True)
 sys.stdin.readline()
@@ -316,7 +383,8 @@ def test_that_what_a_killed_process_left_is_marked_interrupted_and_what_a_live_o
         assert ask(history, "SELECT status, message FROM experiments") == [
             ("interrupted", "the program ended before the run did")
         ]
-        assert ask(history, "SELECT count(*) FROM queue") == [(0,)]
+        assert ask(history, "SELECT held, claimed_by, process FROM queue") == [(1, None, None)]
+        assert history.next_in_queue() is None
 
 
 def test_that_opening_the_history_marks_what_a_killed_process_left(history_path: Path, python: Start) -> None:
@@ -337,15 +405,14 @@ def test_that_a_second_history_of_the_same_process_leaves_the_runs_of_the_first_
 WRITER = """
 import sys
 from pathlib import Path
-from tests.experiments import tiny
-from workbench.config import RunConfig
+from tests.experiments import add_run, tiny
 from workbench.events import Metrics
 from workbench.history.writing import History
 print("ready", flush=True)
 sys.stdin.readline()
 with History(Path(sys.argv[1])) as history:
     experiment = history.enqueue(tiny())
-    run = history.add_run(experiment, 0, "teacher", "teacher 1", RunConfig(), [])
+    run = add_run(history, experiment, "teacher")
     for step in range(150):
         history.write_metrics([Metrics(run, step, step / 10, step / 100, (("loss", float(step)), ("learning_rate", 0.1)))])
     history.finish_run(run, "done", "")

@@ -66,6 +66,14 @@ def verifies(path: Path, sha256: str) -> bool:
         return False
 
 
+def has_size(path: Path, size: int) -> bool:
+    """Whether the file is there and is as long as the one recorded: a quick look, no proof."""
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
+
+
 def _sync_folder(folder: Path) -> None:
     if os.name != "posix":
         return

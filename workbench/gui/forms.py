@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -34,6 +35,11 @@ def label(text: str = "", role: str = "", *, wrap: bool = False) -> QLabel:
     if role:
         made.setProperty("role", role)
     return made
+
+
+def plain_tooltip(text: str) -> str | None:
+    """A text as a tooltip that is never taken for rich text, or None where there is none."""
+    return f"<p style='white-space:pre-wrap'>{html.escape(text)}</p>" if text else None
 
 
 def tooltip(option: Option) -> str:

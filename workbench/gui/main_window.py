@@ -27,6 +27,7 @@ from workbench.paths import log_path
 from workbench.runner import LocalThread
 
 JOIN_MILLISECONDS = 50
+TOLD_MILLISECONDS = 8000
 
 
 class Banner(QFrame):
@@ -109,6 +110,7 @@ class MainWindow(QMainWindow):
         self.history.setup_wanted.connect(self._open_setup)
         self.history.teacher_wanted.connect(self._use_as_teacher)
         self.history.said.connect(self.banner.say)
+        self.history.told.connect(lambda text: self.statusBar().showMessage(text, TOLD_MILLISECONDS))
         self.history.changed.connect(self.setup.refresh)
         self.compare.history_wanted.connect(lambda: self.tabs.setCurrentWidget(self.history))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlite_utils import Database
 
@@ -10,18 +11,82 @@ from workbench.errors import HistoryError
 from workbench.history.database import now, writing
 
 
-def move_to_bin(database: Database, runs: Sequence[int]) -> None:
-    """Delete runs, until they are taken back; a running or waiting one is refused with a :class:`HistoryError`."""
+def delete(database: Database, runs: Sequence[int], experiments: Sequence[int] = ()) -> None:
+    """Delete runs, and experiments as such, until they are taken back; what is under way is a :class:`HistoryError`."""
     with writing(database):
         for run in runs:
             row = database.execute("SELECT status FROM runs WHERE id = ?", [run]).fetchone()
             if row and row[0] in ("running", "waiting"):
                 raise HistoryError(f"run {run} is {row[0]}; stop it before you delete it")
             database.execute("INSERT OR IGNORE INTO bin VALUES (?, ?)", [run, now()])
+        for experiment in experiments:
+            row = database.execute("SELECT claimed_by FROM queue WHERE experiment = ?", [experiment]).fetchone()
+            if row and row[0]:
+                raise HistoryError(f"experiment {experiment} is running; stop it before you delete it")
+            database.execute("UPDATE experiments SET deleted = ? WHERE id = ?", [now(), experiment])
 
 
-def take_from_bin(database: Database, runs: Sequence[int]) -> None:
-    """Undo :func:`move_to_bin`."""
+def take_back(database: Database, runs: Sequence[int], experiments: Sequence[int] = ()) -> None:
+    """Undo :func:`delete`."""
     with writing(database):
         for run in runs:
             database.execute("DELETE FROM bin WHERE run = ?", [run])
+        for experiment in experiments:
+            database.execute("UPDATE experiments SET deleted = NULL WHERE id = ?", [experiment])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued:
+    """A place in the queue, as it is put back by undo."""
+
+    experiment: int
+    rank: float
+    held: int
+    process: int | None
+
+
+def hold(database: Database, experiments: Sequence[int], held: bool) -> None:
+    """Keep experiments in the queue from beginning, or let them go on."""
+    with writing(database):
+        for experiment in experiments:
+            database.execute("UPDATE queue SET held = ? WHERE experiment = ? AND claimed_by IS NULL", [int(held), experiment])
+
+
+def move(database: Database, experiments: Sequence[int], before: int | None) -> None:
+    """Put waiting experiments, in the order given, before another one of the queue, or at its end where that is None."""
+    with writing(database):
+        rows = database.execute("SELECT experiment FROM queue WHERE claimed_by IS NULL ORDER BY rank").fetchall()
+        rest = [row[0] for row in rows if row[0] not in experiments]
+        place = rest.index(before) if before in rest else len(rest)
+        moved = [one for one in experiments if one in {row[0] for row in rows}]
+        for rank, experiment in enumerate([*rest[:place], *moved, *rest[place:]]):
+            database.execute("UPDATE queue SET rank = ? WHERE experiment = ?", [float(rank), experiment])
+
+
+def dequeue(database: Database, experiments: Sequence[int]) -> list[Queued]:
+    """Take experiments out of the queue, those never begun out of the history too; what :func:`put_back` needs."""
+    with writing(database):
+        taken = []
+        for experiment in experiments:
+            row = database.execute(
+                "SELECT experiment, rank, held, process FROM queue WHERE experiment = ? AND claimed_by IS NULL", [experiment]
+            ).fetchone()
+            if row:
+                taken.append(Queued(**dict(row)))
+                database.execute("DELETE FROM queue WHERE experiment = ?", [experiment])
+                database.execute(
+                    "UPDATE experiments SET deleted = ? WHERE id = ? AND id NOT IN (SELECT experiment FROM members)",
+                    [now(), experiment],
+                )
+        return taken
+
+
+def put_back(database: Database, taken: Sequence[Queued]) -> None:
+    """Undo :func:`dequeue`."""
+    with writing(database):
+        for one in taken:
+            database.execute(
+                "INSERT OR IGNORE INTO queue (experiment, rank, held, process) VALUES (?, ?, ?, ?)",
+                [one.experiment, one.rank, one.held, one.process],
+            )
+            database.execute("UPDATE experiments SET deleted = NULL WHERE id = ?", [one.experiment])

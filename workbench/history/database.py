@@ -19,7 +19,7 @@ from workbench.errors import CannotWrite, HistoryError
 from workbench.paths import free_space
 
 APPLICATION_ID = 0x44575242  # "DWRB"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 30.0
 
 SqliteError = sqlite3.Error
@@ -29,8 +29,9 @@ SqliteError = sqlite3.Error
 def open_database(path: Path) -> Database:
     """A writing connection to the history at ``path``, made with its tables where there is none.
 
-    WAL with ``synchronous=FULL``; on an SQLite with the WAL-reset bug, TRUNCATE. Raises :class:`HistoryError`, and
-    then has changed nothing, where the file is not a history, is newer than this program or cannot be written.
+    A history of an older version is backed up and then migrated. WAL with ``synchronous=FULL``; on an SQLite with the
+    WAL-reset bug, TRUNCATE. Raises :class:`HistoryError`, and then has changed nothing, where the file is not a history,
+    is newer than this program or cannot be written.
     """
     new = _checked_path(path)
     if not new:
@@ -41,6 +42,7 @@ def open_database(path: Path) -> Database:
             _set_journal(database, "WAL" if _wal_is_safe() else "TRUNCATE")
             database.execute("PRAGMA synchronous=FULL")
             _create(database)
+            _migrate(database, path)
         except BaseException:
             database.close()
             raise
@@ -56,11 +58,16 @@ def check_history(path: Path) -> None:
 
 
 def open_for_reading(path: Path) -> Database:
-    """A read-only connection to the history at ``path``; it must exist."""
+    """A read-only connection to the history at ``path``; it must exist. One of an older version is migrated first."""
     if not path.exists() or _checked_path(path, writing=False) or _checked_content(path):
         raise HistoryError(f"there is no history at {path}; run an experiment first or name another file with --history")
     try:
-        return _connect(path, "ro")
+        database = _connect(path, "ro")
+        if _version(database) < SCHEMA_VERSION:
+            database.close()
+            open_database(path).close()
+            database = _connect(path, "ro")
+        return database
     except SqliteError as error:
         raise HistoryError(f"{path} cannot be read as a history: {error}") from None
 
@@ -68,6 +75,30 @@ def open_for_reading(path: Path) -> Database:
 def files_folder(history: Path) -> Path:
     """Where a history keeps its checkpoints and locks: a folder beside it."""
     return history.with_name(f"{history.stem}.files")
+
+
+def backups_folder(history: Path) -> Path:
+    """Where the copies are."""
+    return files_folder(history) / "backups"
+
+
+def back_up(database: Database, history: Path, reason: str) -> Path:
+    """Copy the whole history, the part in its log too, while others write; :class:`CannotWrite` where there is no room."""
+    made = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    path = backups_folder(history) / f"{made}-{reason}.db"
+    temporary = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(sqlite3.connect(temporary)) as copy:
+            database.conn.backup(copy)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, SqliteError) as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise CannotWrite(f"the history cannot be copied to {path} ({error}; {free_space(path)})") from error
+    return path
 
 
 @contextmanager
@@ -126,16 +157,35 @@ def _set_journal(database: Database, mode: str) -> None:
 
 
 def _create(database: Database) -> None:
-    if database.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
+    if _version(database):
         return
-    schema = resources.files("workbench.history").joinpath("schema.sql").read_text(encoding="utf-8")
     with writing(database):
-        if database.execute("PRAGMA user_version").fetchone()[0] == 0:
-            for statement in schema.split(";\n"):
-                if statement.strip():
-                    database.execute(statement)
+        if not _version(database):
+            _run_script(database, "schema.sql")
             database.execute(f"PRAGMA application_id={APPLICATION_ID}")
             database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _migrate(database: Database, path: Path) -> None:
+    before = _version(database)
+    if before >= SCHEMA_VERSION:
+        return
+    back_up(database, path, f"schema-{before}")
+    with writing(database):
+        for version in range(_version(database) + 1, SCHEMA_VERSION + 1):
+            _run_script(database, f"migrations/{version}.sql")
+        database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _run_script(database: Database, name: str) -> None:
+    script = resources.files("workbench.history").joinpath(name).read_text(encoding="utf-8")
+    for statement in script.split(";\n"):
+        if statement.strip():
+            database.execute(statement)
+
+
+def _version(database: Database) -> int:
+    return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _checked_path(path: Path, *, writing: bool = True) -> bool:

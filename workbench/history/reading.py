@@ -19,22 +19,34 @@ from workbench.history.database import files_folder
 CURVE_POINTS = 2000
 """A curve on a screen has at most so many points."""
 
-_COLUMNS = (
-    "r.id, r.experiment, e.name AS experiment_name, r.role, r.name, r.status, r.message, r.dataset, r.model, r.seed,"
-    " r.temperature, r.hard_weight, r.parameters, r.multiply_adds, r.steps, r.step, r.epochs, r.train_seconds,"
-    " r.samples_per_second, r.created, r.started, r.finished"
+_FIELDS = (
+    "r.status, r.message, r.dataset, r.model, r.seed, r.temperature, r.hard_weight, r.parameters, r.multiply_adds, r.steps,"
+    " r.step, r.epochs, r.train_seconds, r.samples_per_second, r.created, r.started, r.finished"
+)
+_OWN = (
+    f"SELECT r.id, r.experiment, e.name AS experiment_name, r.role, r.name, 0 AS reused, {_FIELDS}"
+    " FROM runs r JOIN experiments e ON e.id = r.experiment"
+)
+_USED = (  # a run that another experiment made has there a name that means nothing here
+    "SELECT r.id, m.experiment, e.name AS experiment_name, m.role, CASE WHEN NOT m.reused THEN r.name"
+    " WHEN m.role = 'teacher' THEN 'teacher ' || (m.position + 1) ELSE m.role END AS name, m.reused,"
+    f" {_FIELDS} FROM members m JOIN runs r ON r.id = m.run JOIN experiments e ON e.id = m.experiment"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """One line of the history: a run with its figures (``val_accuracy``, ``test_errors``, ``teacher_kl``…)."""
+    """One line of the history: a run with its figures (``val_accuracy``, ``test_errors``, ``teacher_kl``…).
+
+    ``reused`` says that ``experiment`` uses the run and another one made it; role and name are those it has here.
+    """
 
     id: int
     experiment: int
     experiment_name: str
     role: str
     name: str
+    reused: bool
     status: str
     message: str
     dataset: str
@@ -103,20 +115,62 @@ class Curve:
     value: np.ndarray
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentRow:
+    """An experiment as lists show it. ``rank`` is its place in the queue, None where it is not in it."""
+
+    id: int
+    name: str
+    status: str
+    message: str
+    created: str
+    rank: float | None
+    held: bool
+    rows: tuple[RunRow, ...] = ()
+
+
 def list_runs(database: Database, runs: Sequence[int] | None = None) -> list[RunRow]:
-    """The runs not in the bin, newest experiment first; only the given ones where ``runs`` is said."""
-    where, values = "r.id NOT IN (SELECT run FROM bin)", []
-    if runs is not None:
-        where, values = f"r.id IN ({_marks(runs)})", list(runs)
-    rows = database.execute(
-        f"SELECT {_COLUMNS} FROM runs r JOIN experiments e ON e.id = r.experiment WHERE {where} ORDER BY r.experiment DESC, r.id",
-        values,
+    """Each run not in the bin once, newest experiment first; only the given ones where ``runs`` is said."""
+    if runs is None:
+        return _rows(database, f"{_OWN} WHERE r.id NOT IN (SELECT run FROM bin) ORDER BY r.experiment DESC, r.id", [])
+    return _rows(database, f"{_OWN} WHERE r.id IN ({_marks(runs)}) ORDER BY r.experiment DESC, r.id", list(runs))
+
+
+def experiment_rows(database: Database, experiment: int) -> list[RunRow]:
+    """The runs that an experiment uses, its own and those it reuses, in the order of its plan."""
+    return _rows(database, f"{_USED} WHERE m.experiment = ? ORDER BY m.position", [experiment])
+
+
+def list_experiments(database: Database) -> list[ExperimentRow]:
+    """Every experiment that is not deleted, newest first, with the runs it uses; one whose runs are all deleted is left out."""
+    members: dict[int, list[RunRow]] = {}
+    shown = "m.experiment IN (SELECT id FROM experiments WHERE deleted IS NULL)"
+    for row in _rows(database, f"{_USED} WHERE {shown} ORDER BY m.experiment, m.position", []):
+        members.setdefault(row.experiment, []).append(row)
+    binned = {row[0] for row in database.execute("SELECT run FROM bin").fetchall()}
+    found = database.execute(
+        "SELECT e.id, e.name, e.status, e.message, e.created, q.rank, coalesce(q.held, 0) AS held FROM experiments e"
+        " LEFT JOIN queue q ON q.experiment = e.id WHERE e.deleted IS NULL ORDER BY e.id DESC"
     ).fetchall()
+    experiments = []
+    for one in found:
+        rows = members.get(one["id"], [])
+        left = tuple(row for row in rows if row.id not in binned)
+        if left or not rows:
+            experiments.append(ExperimentRow(**{**dict(one), "held": bool(one["held"])}, rows=left))
+    return experiments
+
+
+def _rows(database: Database, sql: str, values: list[Any]) -> list[RunRow]:
+    rows = [{**dict(row), "reused": bool(row["reused"])} for row in database.execute(sql, values).fetchall()]
     figures: dict[int, dict[str, float]] = {}
-    some = f" WHERE run IN ({_marks(runs)})" if runs is not None else ""
-    for run, name, value in database.execute(f"SELECT run, name, value FROM results{some}", values).fetchall():
+    numbers = {row["id"] for row in rows}
+    some = f" WHERE run IN ({_marks(list(numbers))})" if len(numbers) < 500 else ""
+    for run, name, value in database.execute(
+        f"SELECT run, name, value FROM results{some}", list(numbers) if some else []
+    ).fetchall():
         figures.setdefault(run, {})[name] = value
-    return [RunRow(**dict(row), figures=figures.get(row["id"], {})) for row in rows]
+    return [RunRow(**row, figures=figures.get(row["id"], {})) for row in rows]
 
 
 def run_details(database: Database, run: int) -> RunDetails:
@@ -168,14 +222,6 @@ def stored_file(database: Database, history: Path, run: int, kind: str) -> Store
     return StoredFile(run=run, path=files_folder(history) / row[0], size=row[1], sha256=row[2]) if row else None
 
 
-def experiment_runs(database: Database, experiment: int) -> list[tuple[int, str, bool]]:
-    """(run, role, reused) of an experiment in the order of its plan."""
-    rows = database.execute(
-        "SELECT run, role, reused FROM members WHERE experiment = ? ORDER BY position", [experiment]
-    ).fetchall()
-    return [(row[0], row[1], bool(row[2])) for row in rows]
-
-
 def parents(database: Database, run: int) -> tuple[int, ...]:
     """The teachers of a run, in the order of the ensemble."""
     rows = database.execute("SELECT parent FROM lineage WHERE child = ? ORDER BY position", [run]).fetchall()
@@ -205,26 +251,45 @@ def metric_names(database: Database, runs: Sequence[int]) -> list[str]:
 
 
 def curve(database: Database, run: int, metric: str, points: int = CURVE_POINTS) -> Curve:
-    """A run's metric, thinned in SQL to at most ``points`` (three or more): least and greatest of each stretch, and the last."""
-    count, low, high = database.execute(
-        "SELECT count(*), min(step), max(step) FROM metrics WHERE run = ? AND metric = ?", [run, metric]
-    ).fetchone()
-    chosen = "SELECT step, value FROM metrics WHERE run = :run AND metric = :metric"
+    """A run's metric, thinned in SQL to at most ``points`` (three or more): least and greatest of each stretch, and the last.
+
+    One that continues another run begins with that run's curve.
+    """
+    pieces = _pieces(database, run)
+    one = "SELECT run, step, value FROM metrics WHERE run = {run} AND metric = :metric AND step <= {last}"
+    body = " UNION ALL ".join(
+        one.format(run=part, last=last) + (f" AND step > {pieces[place - 1][1]}" if place else "")
+        for place, (part, last) in enumerate(pieces)
+    )
+    values: dict[str, Any] = {"metric": metric}
+    count, low, high = database.execute(f"SELECT count(*), min(step), max(step) FROM ({body})", values).fetchone()
+    chosen = body
     if count > points:
         stretch = "(step - :low) * :buckets / (:high - :low + 1)"
-        body = "FROM metrics WHERE run = :run AND metric = :metric"
         chosen = (
-            f"SELECT step, min(value) AS value {body} GROUP BY {stretch}"
-            f" UNION SELECT step, max(value) {body} GROUP BY {stretch}"
-            f" UNION SELECT step, value {body} AND step = :high"
+            f"SELECT run, step, min(value) AS value FROM ({body}) GROUP BY {stretch}"
+            f" UNION SELECT run, step, max(value) FROM ({body}) GROUP BY {stretch}"
+            f" UNION SELECT run, step, value FROM ({body}) WHERE step = :high"
         )
+        values |= {"low": low, "high": high, "buckets": max(1, (points - 1) // 2)}
     rows = database.execute(
-        f"SELECT c.step, p.epoch, p.elapsed, c.value FROM ({chosen}) c JOIN points p ON p.run = :run AND p.step = c.step"
+        f"SELECT c.step, p.epoch, p.elapsed, c.value FROM ({chosen}) c JOIN points p ON p.run = c.run AND p.step = c.step"
         " ORDER BY c.step",
-        {"run": run, "metric": metric, "low": low, "high": high, "buckets": max(1, (points - 1) // 2)},
+        values,
     ).fetchall()
     table = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 4)
     return Curve(run, metric, *(np.ascontiguousarray(column) for column in table.T))
+
+
+def _pieces(database: Database, run: int) -> list[tuple[int, int]]:
+    """Whose points a run's curve is made of, first to last, and up to which step: what it continues, then its own."""
+    pieces, last = [(run, 2**62)], run
+    while row := database.execute(
+        "SELECT continued_from, continued_step FROM runs WHERE id = ? AND continued_from IS NOT NULL", [last]
+    ).fetchone():
+        last = int(row[0])
+        pieces.insert(0, (last, int(row[1])))
+    return pieces
 
 
 def predictions(database: Database, run: int, split: str = "test") -> np.ndarray | None:

@@ -13,7 +13,8 @@ CREATE TABLE experiments (
     status TEXT NOT NULL CHECK (status IN ('waiting', 'running', 'done', 'stopped', 'failed', 'interrupted')),
     message TEXT NOT NULL DEFAULT '',
     created TEXT NOT NULL,
-    finished TEXT
+    finished TEXT,
+    deleted TEXT                             -- when a person deleted it; NULL for most
 ) STRICT;
 
 CREATE TABLE runs (
@@ -46,7 +47,8 @@ CREATE TABLE runs (
     environment TEXT NOT NULL DEFAULT '{}',
     created TEXT NOT NULL,
     started TEXT,
-    finished TEXT
+    finished TEXT,
+    continued_step INTEGER                   -- the step of continued_from at which this run begins
 ) STRICT;
 CREATE INDEX runs_by_fingerprint ON runs(fingerprint);
 CREATE INDEX runs_by_experiment ON runs(experiment);
@@ -159,8 +161,9 @@ CREATE TABLE queue (
     id INTEGER PRIMARY KEY,
     experiment INTEGER NOT NULL UNIQUE REFERENCES experiments(id) ON DELETE CASCADE,
     rank REAL NOT NULL,
-    held INTEGER NOT NULL DEFAULT 0,
-    claimed_by INTEGER REFERENCES processes(id)
+    held INTEGER NOT NULL DEFAULT 0,         -- 1 until a person lets it go on
+    claimed_by INTEGER REFERENCES processes(id),
+    process INTEGER REFERENCES processes(id) -- whose turn it waits for; NULL where that process is gone
 ) STRICT;
 
 CREATE TABLE bin (                           -- deleted runs, until the bin is emptied

@@ -9,6 +9,7 @@ import secrets
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -17,7 +18,7 @@ from workbench.errors import CannotWrite, HistoryError
 from workbench.events import Metrics
 from workbench.history.database import files_folder, now, open_database, writing
 from workbench.history.liveness import ProcessLock, host, is_alive
-from workbench.history.reading import PastRun, StoredFile, past_run, stored_file
+from workbench.history.reading import PastRun, StoredFile, experiment_rows, parents, past_run, stored_file
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,6 +64,39 @@ def _patient(method: Callable[Concatenate[History, P], R]) -> Callable[Concatena
     return call
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A run of an experiment: what there is to do. ``parents`` are the teachers of a student.
+
+    ``threads`` and ``data_digest`` are those it was begun with, 0 and empty where it was not; ``continues`` names what a
+    continued run goes on from, for its fingerprint.
+    """
+
+    run: int
+    role: str
+    name: str
+    config: RunConfig
+    parents: tuple[int, ...]
+    reused: bool
+    status: str
+    threads: int
+    data_digest: str
+    continues: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A run to be entered: new with its ``parents`` by position, or one that is ``reused`` (its number)."""
+
+    role: str
+    name: str
+    config: RunConfig
+    parents: tuple[int, ...] = ()
+    reused: int = 0
+    parameters: int | None = None
+    multiply_adds: int | None = None
+
+
 class History:
     """A writing connection that stands for this process.
 
@@ -97,15 +131,14 @@ class History:
         self.close()
 
     def mark_interrupted(self) -> int:
-        """Mark what dead processes left unfinished as interrupted; the number of runs."""
+        """Mark what dead processes left unfinished as interrupted, and hold their part of the queue; the number of runs."""
         locks = files_folder(self.path) / "locks"
         others = self._database.query("SELECT id, lock, host FROM processes WHERE id <> ?", [self._process])
         gone = [row for row in others if row["host"] == host() and not is_alive(locks / row["lock"])]
-        dead = [row["id"] for row in gone]
+        message = "the program ended before the run did"
         marked = 0
         with writing(self._database):
-            for process in dead:
-                message = "the program ended before the run did"
+            for process in [row["id"] for row in gone]:
                 marked += self._database.execute(
                     "UPDATE runs SET status = 'interrupted', message = ?, finished = ? WHERE process = ?"
                     " AND status IN ('waiting', 'running')",
@@ -116,7 +149,10 @@ class History:
                     " (SELECT experiment FROM queue WHERE claimed_by = ?)",
                     [message, now(), process],
                 )
-                self._database.execute("DELETE FROM queue WHERE claimed_by = ?", [process])
+                self._database.execute(
+                    "UPDATE queue SET held = 1, claimed_by = NULL, process = NULL WHERE claimed_by = ? OR process = ?",
+                    [process, process],
+                )
         for row in gone:
             (locks / row["lock"]).unlink(missing_ok=True)
         return marked
@@ -127,18 +163,41 @@ class History:
     def enqueue(self, config: ExperimentConfig) -> int:
         """A new experiment at the end of the queue; its number."""
         with writing(self._database):
-            experiment = self._insert(
-                "experiments",
-                {
-                    "uid": secrets.token_hex(8),
-                    "name": config.name,
-                    "config": json.dumps(config.to_dict()),
-                    "status": "waiting",
-                    "created": now(),
-                },
-            )
-            self._insert("queue", {"experiment": experiment, "rank": float(experiment)})
+            experiment = self._add_experiment(config.name, json.dumps(config.to_dict()), "waiting")
+            self._queue(experiment)
         return experiment
+
+    def _add_experiment(self, name: str, config: str, status: str) -> int:
+        row = {"uid": secrets.token_hex(8), "name": name, "config": config, "status": status, "created": now()}
+        return self._insert("experiments", row)
+
+    @_patient
+    def resume(self, experiment: int) -> None:
+        """Put an experiment that is over back into the queue, to do what was not done; its finished runs stay as they are."""
+        with writing(self._database):
+            self._database.execute(
+                "UPDATE experiments SET status = 'waiting', message = '', finished = NULL, deleted = NULL WHERE id = ?"
+                " AND status NOT IN ('waiting', 'running')",
+                [experiment],
+            )
+            self._queue(experiment)
+
+    def _queue(self, experiment: int) -> None:
+        last = self._database.execute("SELECT coalesce(max(rank), 0) FROM queue").fetchone()[0]
+        self._database.execute(
+            "INSERT INTO queue (experiment, rank, process) VALUES (?, ?, ?)"
+            " ON CONFLICT (experiment) DO UPDATE SET held = 0, process = excluded.process WHERE claimed_by IS NULL",
+            [experiment, last + 1, self._process],
+        )
+
+    def next_in_queue(self) -> int | None:
+        """The experiment whose turn it is: the first that this process queued, or that a person let go on, and is not held."""
+        row = self._database.execute(
+            "SELECT q.experiment FROM queue q JOIN experiments e ON e.id = q.experiment WHERE q.claimed_by IS NULL"
+            " AND NOT q.held AND e.deleted IS NULL AND (q.process = ? OR q.process IS NULL) ORDER BY q.rank LIMIT 1",
+            [self._process],
+        ).fetchone()
+        return row[0] if row else None
 
     @_patient
     def claim(self, experiment: int) -> bool:
@@ -148,55 +207,135 @@ class History:
                 "UPDATE queue SET claimed_by = ? WHERE experiment = ? AND claimed_by IS NULL", [self._process, experiment]
             ).rowcount
             if claimed:
-                self._database.execute("UPDATE experiments SET status = 'running' WHERE id = ?", [experiment])
+                self._database.execute(
+                    "UPDATE experiments SET status = 'running', message = '', finished = NULL WHERE id = ?", [experiment]
+                )
         return bool(claimed)
 
     @_patient
     def finish_experiment(self, experiment: int, status: str, message: str) -> None:
-        """Record how an experiment ended and take it out of the queue."""
+        """Record how an experiment ended and take it out of the queue; an interrupted one stays there, held, for next time."""
         with writing(self._database):
             self._database.execute(
                 "UPDATE experiments SET status = ?, message = ?, finished = ? WHERE id = ?", [status, message, now(), experiment]
             )
-            self._database.execute("DELETE FROM queue WHERE experiment = ?", [experiment])
+            if status == "interrupted":
+                self._database.execute(
+                    "UPDATE queue SET held = 1, claimed_by = NULL, process = NULL WHERE experiment = ?", [experiment]
+                )
+            else:
+                self._database.execute("DELETE FROM queue WHERE experiment = ?", [experiment])
+
+    @_patient
+    def leave_queue(self) -> None:
+        """Hold what this process has queued and not begun: the next one asks before it goes on."""
+        with writing(self._database):
+            self._database.execute(
+                "UPDATE queue SET held = 1, process = NULL WHERE process = ? AND claimed_by IS NULL", [self._process]
+            )
+
+    def members(self, experiment: int) -> list[Member]:
+        """The runs of an experiment in the order in which they are done."""
+        rows = self._database.execute(
+            "SELECT m.run, m.role, m.reused, r.status, r.config, r.data_digest,"
+            " json_extract(r.environment, '$.threads') AS threads, c.fingerprint AS continued,"
+            " r.continued_step FROM members m JOIN runs r ON r.id = m.run"
+            " LEFT JOIN runs c ON c.id = r.continued_from WHERE m.experiment = ? ORDER BY m.position",
+            [experiment],
+        ).fetchall()
+        names = {row.id: row.name for row in experiment_rows(self._database, experiment)}
+        return [
+            Member(
+                run=row["run"],
+                role=row["role"],
+                name=names[row["run"]],
+                config=RunConfig.from_dict(json.loads(row["config"])),
+                parents=parents(self._database, row["run"]),
+                reused=bool(row["reused"]),
+                status=row["status"],
+                threads=row["threads"] or 0,
+                data_digest=row["data_digest"] or "",
+                continues=f"{row['continued']} at step {row['continued_step']}" if row["continued"] else "",
+            )
+            for row in rows
+        ]
 
     # Runs
 
     @_patient
-    def add_run(self, experiment: int, position: int, role: str, name: str, config: RunConfig, parents: Sequence[int]) -> int:
-        """A waiting run at ``position`` of its experiment, with its teachers as ``parents``; its number."""
-        distillation = config.distillation
+    def enter(self, experiment: int, entries: Sequence[Entry]) -> tuple[int, ...]:
+        """Put the runs of an experiment into the history, waiting, all or none; their numbers."""
+        runs: list[int] = []
         with writing(self._database):
-            run = self._insert(
-                "runs",
-                {
-                    "uid": secrets.token_hex(8),
-                    "experiment": experiment,
-                    "role": role,
-                    "name": name,
-                    "status": "waiting",
-                    "config": json.dumps(config.to_dict()),
-                    "dataset": config.data.dataset,
-                    "model": config.model.describe(),
-                    "seed": config.seed,
-                    "temperature": distillation.temperature if distillation else None,
-                    "hard_weight": distillation.hard_weight if distillation else None,
-                    "process": self._process,
-                    "created": now(),
-                },
-            )
-            for key, value in flat(config).items():
-                self._database.execute("INSERT INTO params VALUES (?, ?, ?)", [run, key, value])
-            for index, parent in enumerate(parents):
-                self._database.execute("INSERT INTO lineage VALUES (?, ?, ?)", [run, index, parent])
-            self._add_member(experiment, position, run, role, reused=False)
-        return run
+            for position, entry in enumerate(entries):
+                run = entry.reused or self._add_run(experiment, entry, [runs[parent] for parent in entry.parents])
+                row = {"experiment": experiment, "position": position, "run": run, "role": entry.role}
+                self._insert("members", row | {"reused": int(bool(entry.reused))})
+                runs.append(run)
+        return tuple(runs)
 
     @_patient
-    def add_reused(self, experiment: int, position: int, role: str, run: int) -> None:
-        """Let an experiment use a run that was trained before."""
+    def continue_run(self, run: int, config: RunConfig, step: int) -> int:
+        """A new experiment whose one run continues ``run`` at ``step`` with another config; its number. Not queued yet."""
         with writing(self._database):
-            self._add_member(experiment, position, run, role, reused=True)
+            row = self._database.execute(
+                "SELECT r.role, r.name, r.parameters, r.multiply_adds, e.name AS experiment, e.config FROM runs r"
+                " JOIN experiments e ON e.id = r.experiment WHERE r.id = ?",
+                [run],
+            ).fetchone()
+            whole = json.loads(row["config"])
+            part = "teacher_training" if row["role"] == "teacher" else "training"
+            whole[part] = whole.get(part, {}) | {"epochs": config.training.epochs}
+            name = f"{row['experiment']}, continued".removesuffix(", continued, continued")
+            experiment = self._add_experiment(name, json.dumps(whole), "stopped")
+            teachers = parents(self._database, run)
+            for position, teacher in enumerate(teachers):
+                self._insert(
+                    "members",
+                    {"experiment": experiment, "position": position, "run": teacher, "role": "teacher", "reused": 1},
+                )
+            entry = Entry(
+                role=row["role"],
+                name=row["name"],
+                config=config,
+                parameters=row["parameters"],
+                multiply_adds=row["multiply_adds"],
+            )
+            new = self._add_run(experiment, entry, teachers)
+            self._database.execute("UPDATE runs SET continued_from = ?, continued_step = ? WHERE id = ?", [run, step, new])
+            self._insert(
+                "members",
+                {"experiment": experiment, "position": len(teachers), "run": new, "role": row["role"], "reused": 0},
+            )
+        return experiment
+
+    def _add_run(self, experiment: int, entry: Entry, parents: Sequence[int]) -> int:
+        config, distillation = entry.config, entry.config.distillation
+        run = self._insert(
+            "runs",
+            {
+                "uid": secrets.token_hex(8),
+                "experiment": experiment,
+                "role": entry.role,
+                "name": entry.name,
+                "status": "waiting",
+                "config": json.dumps(config.to_dict()),
+                "dataset": config.data.dataset,
+                "model": config.model.describe(),
+                "seed": config.seed,
+                "temperature": distillation.temperature if distillation else None,
+                "hard_weight": distillation.hard_weight if distillation else None,
+                "parameters": entry.parameters,
+                "multiply_adds": entry.multiply_adds,
+                "process": self._process,
+                "created": now(),
+            },
+        )
+        for key, value in flat(config).items():
+            self._database.execute("INSERT INTO params VALUES (?, ?, ?)", [run, key, value])
+        for index, parent in enumerate(parents):
+            self._database.execute("INSERT INTO lineage VALUES (?, ?, ?)", [run, index, parent])
+        return run
 
     @_patient
     def start_run(self, run: int, *, fingerprint: str, data_digest: str, steps: int, environment: Mapping[str, Any]) -> None:
@@ -206,14 +345,6 @@ class History:
                 "UPDATE runs SET status = 'running', message = '', fingerprint = ?, data_digest = ?, steps = ?, environment = ?,"
                 " process = ?, attempt = attempt + 1, started = coalesce(started, ?) WHERE id = ?",
                 [fingerprint, data_digest, steps, json.dumps(environment), self._process, now(), run],
-            )
-
-    @_patient
-    def set_model_size(self, run: int, parameters: int, multiply_adds: int) -> None:
-        """Record trainable parameters and the multiply-adds of one image."""
-        with writing(self._database):
-            self._database.execute(
-                "UPDATE runs SET parameters = ?, multiply_adds = ? WHERE id = ?", [parameters, multiply_adds, run]
             )
 
     @_patient
@@ -280,18 +411,27 @@ class History:
             )
 
     @_patient
-    def record_artefact(self, run: int, kind: str, step: int, path: Path, size: int, sha256: str) -> None:
-        """Record a file of a run; the weights' hash is what children's fingerprints stand on."""
-        relative = path.relative_to(files_folder(self.path)).as_posix()
+    def record_artefact(self, run: int, kinds: Sequence[str], step: int, path: Path, size: int, sha256: str) -> tuple[Path, ...]:
+        """Record a file of a run under one or more kinds; the files that nothing of the run refers to any more.
+
+        The hash of the weights is what children's fingerprints stand on.
+        """
+        folder = files_folder(self.path)
         with writing(self._database):
-            self._database.execute(
-                "INSERT INTO artefacts (run, kind, step, path, size, sha256, created) VALUES (?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (run, kind) DO UPDATE SET step = excluded.step, path = excluded.path, size = excluded.size,"
-                " sha256 = excluded.sha256, created = excluded.created",
-                [run, kind, step, relative, size, sha256, now()],
-            )
-            if kind == "weights":
+            before = self._paths(run)
+            for kind in kinds:
+                self._database.execute(
+                    "INSERT INTO artefacts (run, kind, step, path, size, sha256, created) VALUES (?, ?, ?, ?, ?, ?, ?)"
+                    " ON CONFLICT (run, kind) DO UPDATE SET step = excluded.step, path = excluded.path, size = excluded.size,"
+                    " sha256 = excluded.sha256, created = excluded.created",
+                    [run, kind, step, path.relative_to(folder).as_posix(), size, sha256, now()],
+                )
+            if "weights" in kinds:
                 self._database.execute("UPDATE runs SET weights_sha256 = ? WHERE id = ?", [sha256, run])
+            return tuple(folder / gone for gone in before - self._paths(run))
+
+    def _paths(self, run: int) -> set[str]:
+        return {row[0] for row in self._database.execute("SELECT path FROM artefacts WHERE run = ?", [run]).fetchall()}
 
     @_patient
     def record_predictions(self, run: int, split: str, cases: int, classes: int, logits: bytes) -> None:
@@ -349,10 +489,6 @@ class History:
         marks = ", ".join("?" * len(row))
         cursor = self._database.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", list(row.values()))
         return int(cursor.lastrowid or 0)
-
-    def _add_member(self, experiment: int, position: int, run: int, role: str, *, reused: bool) -> None:
-        row = {"experiment": experiment, "position": position, "run": run, "role": role, "reused": int(reused)}
-        self._insert("members", row)
 
     def _attempt(self, run: int) -> int:
         row = self._database.execute("SELECT attempt FROM runs WHERE id = ?", [run]).fetchone()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
-from workbench.history.reading import RunRow
+from workbench.gui.forms import plain_tooltip
+from workbench.history.reading import ExperimentRow, RunRow
 from workbench.questions import duration
 
 Index = QModelIndex | QPersistentModelIndex
@@ -39,7 +40,7 @@ def _date(text: str) -> str:
 COLUMNS = (
     Column("Experiment / run", "The experiment's name, and below it its runs.", lambda row: row.name, number=False),
     Column("Run", "The run's number in this history.", lambda row: row.id),
-    Column("Status", "How the run ended.", lambda row: row.status, number=False),
+    Column("Status", "How the run ended.", lambda row: "reused" if row.reused else row.status, number=False),
     Column("Role", "Teacher, student or baseline.", lambda row: row.role, number=False),
     Column("Data", "The data set.", lambda row: row.dataset, number=False),
     Column("Model", "The model and its size.", lambda row: row.model, number=False),
@@ -54,68 +55,103 @@ COLUMNS = (
 )
 
 
-@dataclass(slots=True)
-class Group:
-    """An experiment with its runs."""
-
-    experiment: int
-    name: str
-    rows: list[RunRow]
-
-
 class HistoryModel(QAbstractItemModel):
-    """Two levels; ``show_rows`` takes what the history's reader found, newest experiment first."""
+    """Two levels; ``show`` takes what the history's reader found, newest experiment first.
+
+    A run's index carries the number of its experiment, and an experiment's 0, so that what is selected or unfolded stays
+    so while experiments come and go.
+    """
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.groups: list[Group] = []
+        self.experiments: list[ExperimentRow] = []
+        self._places: dict[int, int] = {}
 
-    def show_rows(self, rows: list[RunRow]) -> None:
-        """Show these runs; where the same ones are shown already their cells alone change."""
-        groups = _grouped(rows)
-        if [(one.experiment, [row.id for row in one.rows]) for one in groups] == [
-            (one.experiment, [row.id for row in one.rows]) for one in self.groups
-        ]:
-            self.groups = groups
-            for place, group in enumerate(groups):
-                parent = self.index(place, 0)
-                last = self.index(len(group.rows) - 1, len(COLUMNS) - 1, parent)
-                self.dataChanged.emit(self.index(0, 0, parent), last)
+    def show(self, experiments: list[ExperimentRow]) -> None:
+        """Show these experiments; only what differs from what is shown is told to the views."""
+        if not self.experiments:
+            self.beginResetModel()
+            self._take(list(experiments))
+            self.endResetModel()
             return
-        self.beginResetModel()
-        self.groups = groups
-        self.endResetModel()
+        wanted = {one.id: one for one in experiments}
+        for place in reversed(range(len(self.experiments))):
+            if self.experiments[place].id not in wanted:
+                self.beginRemoveRows(QModelIndex(), place, place)
+                self._take(self.experiments[:place] + self.experiments[place + 1 :])
+                self.endRemoveRows()
+        for place, one in enumerate(experiments):
+            if place == len(self.experiments) or self.experiments[place].id != one.id:
+                self.beginInsertRows(QModelIndex(), place, place)
+                self._take([*self.experiments[:place], one, *self.experiments[place:]])
+                self.endInsertRows()
+            elif self.experiments[place] != one:
+                self._change(place, one)
+
+    def _take(self, experiments: list[ExperimentRow]) -> None:
+        self.experiments = experiments
+        self._places = {one.id: place for place, one in enumerate(experiments)}
+
+    def _change(self, place: int, new: ExperimentRow) -> None:
+        """Take over a changed experiment, whose runs that stay keep their order."""
+        old, parent = self.experiments[place], self.index(place, 0)
+        rows, wanted = list(old.rows), {row.id for row in new.rows}
+        for row in reversed(range(len(rows))):
+            if rows[row].id not in wanted:
+                self.beginRemoveRows(parent, row, row)
+                del rows[row]
+                self.experiments[place] = replace(old, rows=tuple(rows))
+                self.endRemoveRows()
+        for row, added in enumerate(new.rows):
+            if row == len(rows) or rows[row].id != added.id:
+                self.beginInsertRows(parent, row, row)
+                rows.insert(row, added)
+                self.experiments[place] = replace(old, rows=tuple(rows))
+                self.endInsertRows()
+        self.experiments[place] = new
+        last = len(COLUMNS) - 1
+        self.dataChanged.emit(parent, self.index(place, last))
+        for row, (before, after) in enumerate(zip(rows, new.rows, strict=True)):
+            if before != after:
+                self.dataChanged.emit(self.index(row, 0, parent), self.index(row, last, parent))
 
     def row_at(self, index: Index) -> RunRow | None:
         """The run at an index, or None for an experiment."""
         if not index.isValid() or not index.internalId():
             return None
-        return self.groups[index.internalId() - 1].rows[index.row()]
+        return self.experiments[self._places[index.internalId()]].rows[index.row()]
 
-    def runs_at(self, index: Index) -> list[int]:
-        """The runs that an index stands for: one, or all of an experiment."""
-        row = self.row_at(index)
-        return [row.id] if row else [row.id for row in self.groups[index.row()].rows] if index.isValid() else []
+    def experiment_at(self, index: Index) -> ExperimentRow:
+        """The experiment at an index, or that of the run there."""
+        return self.experiments[self._places[index.internalId()] if index.internalId() else index.row()]
+
+    def find(self, run: int) -> QModelIndex:
+        """The index of a run where it was made; an invalid one where it is not shown."""
+        for place, one in enumerate(self.experiments):
+            for row, shown in enumerate(one.rows):
+                if shown.id == run and not shown.reused:
+                    return self.index(row, 0, self.index(place, 0))
+        return QModelIndex()
 
     # QAbstractItemModel
 
     def index(self, row: int, column: int, parent: Index = QModelIndex()) -> QModelIndex:  # noqa: B008
-        """The index of a cell; ``internalId`` is 0 for an experiment, else 1 + the experiment's place."""
+        """The index of a cell."""
         if not self.hasIndex(row, column, parent):
             return QModelIndex()
-        return self.createIndex(row, column, parent.row() + 1 if parent.isValid() else 0)
+        return self.createIndex(row, column, self.experiments[parent.row()].id if parent.isValid() else 0)
 
     def parent(self, index: Index = QModelIndex()) -> Any:  # noqa: B008
         """The experiment of a run."""
         if not index.isValid() or not index.internalId():
             return QModelIndex()
-        return self.createIndex(index.internalId() - 1, 0, 0)
+        return self.createIndex(self._places[index.internalId()], 0, 0)
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
         """Experiments, or the runs of one."""
         if not parent.isValid():
-            return len(self.groups)
-        return len(self.groups[parent.row()].rows) if not parent.internalId() and parent.column() == 0 else 0
+            return len(self.experiments)
+        return len(self.experiments[parent.row()].rows) if not parent.internalId() and parent.column() == 0 else 0
 
     def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
         """The same everywhere."""
@@ -140,39 +176,38 @@ class HistoryModel(QAbstractItemModel):
                 (Qt.AlignmentFlag.AlignRight if column.number else Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter
             )
         if row is None:
-            return self._group_data(self.groups[index.row()], index.column(), role)
+            return _of_experiment(self.experiments[index.row()], index.column(), role)
         value = column.value(row)
         if role == SORT_ROLE:
             return value
         if role == RUN_ROLE:
             return row.id
         if role == Qt.ItemDataRole.ToolTipRole:
-            return value if column.title == "Date" else row.message or None
+            return plain_tooltip(value if column.title == "Date" else row.message)
         if role == Qt.ItemDataRole.DisplayRole:
             return "" if value is None else column.show(value)
         return None
 
-    def _group_data(self, group: Group, column: int, role: int) -> Any:
-        if role == SORT_ROLE:
-            return group.name.lower() if column == 0 else _best(group, column)
-        if role == Qt.ItemDataRole.DisplayRole:
-            if column == 0:
-                return f"{group.name}  #{group.experiment}"
-            if COLUMNS[column].title == "Date":
-                return _date(group.rows[-1].created)
-            if COLUMNS[column].title in ("Data",):
-                return group.rows[-1].dataset
-        return None
+
+def _of_experiment(one: ExperimentRow, place: int, role: int) -> Any:
+    title = COLUMNS[place].title
+    if role == SORT_ROLE:
+        return one.name.lower() if place == 0 else one.created if title == "Date" else _best(one, place)
+    if role == Qt.ItemDataRole.ToolTipRole:
+        return plain_tooltip(one.message)
+    if role == Qt.ItemDataRole.DisplayRole:
+        if place == 0:
+            return f"{one.name}  #{one.id}"
+        if title == "Status":
+            return "held" if one.held and one.status == "waiting" else one.status
+        if title == "Date":
+            return _date(one.created)
+        if title == "Data" and one.rows:
+            return one.rows[-1].dataset
+    return None
 
 
-def _best(group: Group, column: int) -> Any:
+def _best(one: ExperimentRow, column: int) -> Any:
     """What an experiment is sorted by: its student's value, else its last run's."""
-    students = [row for row in group.rows if row.role == "student"] or group.rows[-1:]
-    return COLUMNS[column].value(students[-1])
-
-
-def _grouped(rows: list[RunRow]) -> list[Group]:
-    groups: dict[int, Group] = {}
-    for row in rows:
-        groups.setdefault(row.experiment, Group(row.experiment, row.experiment_name, [])).rows.append(row)
-    return list(groups.values())
+    students = [row for row in one.rows if row.role == "student"] or list(one.rows[-1:])
+    return COLUMNS[column].value(students[-1]) if students else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from PySide6.QtCore import QItemSelectionModel, QSortFilterProxyModel, Qt, QTimer, Signal
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QSortFilterProxyModel, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QKeySequence, QUndoCommand, QUndoStack
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -28,10 +28,14 @@ from workbench.errors import ConfigError
 from workbench.gui.forms import label
 from workbench.gui.history.model import SORT_ROLE, HistoryModel, Index
 from workbench.history import changes, reading
-from workbench.history.reading import RunDetails, RunRow
+from workbench.history.reading import ExperimentRow, RunDetails
+from workbench.questions import many
 
 AskHistory = Callable[[Hashable, Callable[[Database], Any], Callable[[Any], None]], None]
 LOOK_MILLISECONDS = 1500
+UNDER_WAY = ("running", "waiting")
+UNFOLDED = 50
+"""So many of the newest experiments are shown with their runs at first."""
 
 
 class _Sorted(QSortFilterProxyModel):
@@ -46,17 +50,20 @@ class _Sorted(QSortFilterProxyModel):
 
 
 class _Delete(QUndoCommand):
-    def __init__(self, screen: HistoryScreen, runs: list[int]) -> None:
-        super().__init__(f"delete {len(runs)} run{'s' if len(runs) > 1 else ''}")
-        self._screen, self._runs = screen, runs
+    def __init__(self, screen: HistoryScreen, runs: list[int], experiments: list[int]) -> None:
+        words = [many(len(runs), "run")] * bool(runs) + [many(len(experiments), "experiment")] * bool(experiments)
+        super().__init__(f"delete {' and '.join(words)}")
+        self._screen, self._runs, self._experiments = screen, runs, experiments
 
     def redo(self) -> None:
-        runs = self._runs
-        self._screen.change(lambda database: changes.move_to_bin(database, runs))
+        runs, experiments = self._runs, self._experiments
+        self._screen.change(lambda database: changes.delete(database, runs, experiments))
+        self._screen.told.emit(f"Deleted: {self.text().removeprefix('delete ')}. Edit → Undo (Ctrl+Z) takes it back.")
 
     def undo(self) -> None:
-        runs = self._runs
-        self._screen.change(lambda database: changes.take_from_bin(database, runs))
+        runs, experiments = self._runs, self._experiments
+        self._screen.change(lambda database: changes.take_back(database, runs, experiments))
+        self._screen.told.emit("Taken back.")
 
 
 class HistoryScreen(QWidget):
@@ -67,6 +74,7 @@ class HistoryScreen(QWidget):
     teacher_wanted = Signal(int, str)
     changed = Signal()
     said = Signal(str)
+    told = Signal(str)
 
     def __init__(self, ask_history: AskHistory, change_history: AskHistory) -> None:
         super().__init__()
@@ -152,7 +160,7 @@ class HistoryScreen(QWidget):
 
     def reload(self) -> None:
         """Read the runs anew."""
-        self._ask("runs", lambda database: (reading.data_version(database), reading.list_runs(database)), self._show)
+        self._ask("runs", lambda database: (reading.data_version(database), reading.list_experiments(database)), self._show)
 
     def change(self, change: Callable[[Database], None]) -> None:
         """Change the history, then read it anew."""
@@ -163,25 +171,27 @@ class HistoryScreen(QWidget):
 
         self._change("change", change, done)
 
+    def _selected(self) -> list[QModelIndex]:
+        return [self.sorted.mapToSource(index) for index in self.tree.selectionModel().selectedRows()]
+
     def selected_runs(self) -> list[int]:
         """The selected runs; a selected experiment stands for all of its runs."""
         found: list[int] = []
-        for index in self.tree.selectionModel().selectedRows():
-            found += [run for run in self.model.runs_at(self.sorted.mapToSource(index)) if run not in found]
-        return found
+        for index in self._selected():
+            row = self.model.row_at(index)
+            found += [row.id] if row else [row.id for row in self.model.experiment_at(index).rows]
+        return list(dict.fromkeys(found))
 
     def select_runs(self, runs: list[int]) -> None:
-        """Select these runs and show the first."""
+        """Select these runs where they were made, and show the first."""
         selection = self.tree.selectionModel()
         selection.clearSelection()
-        for place, group in enumerate(self.model.groups):
-            for row, run in enumerate(group.rows):
-                if run.id in runs:
-                    index = self.sorted.mapFromSource(self.model.index(row, 0, self.model.index(place, 0)))
-                    flags = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
-                    selection.select(index, flags)
-                    self.tree.expand(index.parent())
-                    self.tree.scrollTo(index)
+        for run in runs:
+            index = self.sorted.mapFromSource(self.model.find(run))
+            if index.isValid():
+                rows = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
+                selection.select(index, rows)
+                self.tree.scrollTo(index)
 
     def _look(self) -> None:
         if self.isVisible():
@@ -192,26 +202,19 @@ class HistoryScreen(QWidget):
         self.reload()
         super().showEvent(event)
 
-    def _show(self, found: tuple[int, list[RunRow]]) -> None:
-        first = not self.model.groups
-        self._version, rows = found
-        chosen = self.selected_runs()
-        known = {group.experiment for group in self.model.groups}
-        open_before = {group.experiment for place, group in enumerate(self.model.groups) if self._is_open(place)}
-        self.model.show_rows(rows)
-        for place, group in enumerate(self.model.groups):
-            if group.experiment in open_before or group.experiment not in known:
-                self.tree.setExpanded(self.sorted.mapFromSource(self.model.index(place, 0)), place < 50 or not first)
-        if chosen and set(chosen) != set(self.selected_runs()):
-            self.select_runs(chosen)
-        self.pages.setCurrentIndex(1 if rows else 0)
-        if first and rows:
+    def _show(self, found: tuple[int, list[ExperimentRow]]) -> None:
+        first = not self.model.experiments
+        self._version, experiments = found
+        known = {one.id for one in self.model.experiments}
+        self.model.show(experiments)
+        for place, one in enumerate(experiments[:UNFOLDED]):
+            if one.id not in known:
+                self.tree.setExpanded(self.sorted.mapFromSource(self.model.index(place, 0)), True)
+        self.pages.setCurrentIndex(1 if experiments else 0)
+        if first and experiments:
             for column in range(self.model.columnCount()):
                 self.tree.resizeColumnToContents(column)
         self._select()
-
-    def _is_open(self, place: int) -> bool:
-        return self.tree.isExpanded(self.sorted.mapFromSource(self.model.index(place, 0)))
 
     def _filtered(self, text: str) -> None:
         self.sorted.setFilterFixedString(text)
@@ -224,7 +227,7 @@ class HistoryScreen(QWidget):
         runs = self.selected_runs()
         self.buttons["open"].setEnabled(bool(runs))
         self.buttons["compare"].setEnabled(bool(runs))
-        self.buttons["delete"].setEnabled(bool(runs))
+        self.buttons["delete"].setEnabled(self.tree.selectionModel().hasSelection())
         self.buttons["teacher"].setEnabled(len(runs) == 1)
         if self._details is not None and (not runs or self._details.row.id != runs[0]):
             self._details = None
@@ -284,12 +287,21 @@ class HistoryScreen(QWidget):
             self.teacher_wanted.emit(row.id, f"Past run {row.id}: {row.model}, {row.name} of {row.experiment_name}")
 
     def delete_selected(self) -> None:
-        """Delete what is selected; undo takes it back."""
-        runs = self.selected_runs()
-        busy = [
-            row.id for group in self.model.groups for row in group.rows if row.id in runs and row.status in ("running", "waiting")
-        ]
+        """Delete what is selected; undo takes it back. An experiment leaves the runs it reuses to those that made them."""
+        runs, experiments = [], []
+        for index in self._selected():
+            row, one = self.model.row_at(index), self.model.experiment_at(index)
+            if row is None:
+                experiments.append(one.id)
+                runs += [own.id for own in one.rows if not own.reused]
+            elif row.reused:
+                self.said.emit(f"Run {row.id} was made by another experiment; delete it there.")
+                return
+            else:
+                runs.append(row.id)
+        runs = list(dict.fromkeys(runs))
+        busy = [row.id for one in self.model.experiments for row in one.rows if row.id in runs and row.status in UNDER_WAY]
         if busy:
             self.said.emit(f"Run {busy[0]} is still under way; stop it before you delete it.")
-        elif runs:
-            self.undo_stack.push(_Delete(self, runs))
+        elif runs or experiments:
+            self.undo_stack.push(_Delete(self, runs, experiments))

@@ -34,7 +34,7 @@ from workbench.events import (
     RunStarted,
 )
 from workbench.gui.curve_plot import CurvePlot, Line, Reference
-from workbench.gui.forms import label
+from workbench.gui.forms import label, plain_tooltip
 from workbench.history import reading
 from workbench.history.reading import Curve, RunRow
 from workbench.questions import duration
@@ -67,12 +67,12 @@ class Watched:
     settled: set[int] = field(default_factory=set)
 
 
-def read_live(runs: tuple[int, ...], running: int) -> Callable[[Database], LiveCurves]:
+def read_live(experiment: int, runs: tuple[int, ...], running: int) -> Callable[[Database], LiveCurves]:
     """The runs' rows, the running one's losses and everybody's validation accuracy."""
 
     def answer(database: Database) -> LiveCurves:
         return LiveCurves(
-            tuple(reading.list_runs(database, runs)),
+            tuple(reading.experiment_rows(database, experiment)),
             tuple(reading.curve(database, running, metric, POINTS) for metric, _ in LOSSES) if running else (),
             tuple(reading.curve(database, run, "val_accuracy", POINTS) for run in runs),
         )
@@ -94,6 +94,7 @@ class LiveScreen(QWidget):
         self.watched = Watched()
         self._waiting: set[int] = set()
         self._dirty = False
+        self._paused = False
         self._chosen = 0
         self._latest: Progress | None = None
         self._items: dict[int, QListWidgetItem] = {}
@@ -185,6 +186,7 @@ class LiveScreen(QWidget):
                 self._latest = event
             case Paused():
                 self._latest = None
+                self._paused = event.paused
                 self.pause.setText("Resume" if event.paused else "Pause")
                 if event.paused:
                     self.state.setText("Paused. Press Resume to go on; the run waits as it is.")
@@ -255,6 +257,7 @@ class LiveScreen(QWidget):
             self.said.emit(f"{event.name}: {event.message}.")
 
     def _set_running(self, running: bool) -> None:
+        self._paused = False
         self.pause.setEnabled(running)
         self.stop.setEnabled(running)
         self.results.setVisible(not running and bool(self.watched.runs))
@@ -277,7 +280,7 @@ class LiveScreen(QWidget):
             self._dirty = False
             run = self._chosen or self.watched.running
             watched = self.watched.experiment
-            self._ask_history("live", read_live(self.watched.runs, run), lambda found: self._show(watched, found))
+            self._ask_history("live", read_live(watched, self.watched.runs, run), lambda found: self._show(watched, found))
 
     def showEvent(self, event: Any) -> None:
         """Read the curves when the screen comes to the front."""
@@ -321,13 +324,12 @@ class LiveScreen(QWidget):
                 self._items[number] = item
                 self.runs.addItem(item)
             accuracy = row.figures.get("val_accuracy")
-            reused = row.experiment != self.watched.experiment
-            shown = "reused" if reused else row.status
+            shown = "reused" if row.reused else "paused" if row.status == "running" and self._paused else row.status
             result = f"   {accuracy:.2%}" if accuracy is not None else ""
-            text = f"{row.name if not reused else row.model}   {shown}{result}"
+            text = f"{row.name}   {shown}{result}"
             if self._items[number].text() != text:
                 self._items[number].setText(text)
-                self._items[number].setToolTip(f"run {number}: {row.model}, seed {row.seed}. {row.message}")
+            self._items[number].setToolTip(plain_tooltip(f"run {number}: {row.model}, seed {row.seed}. {row.message}") or "")
 
 
 def _references(rows: dict[int, RunRow]) -> list[Reference]:
