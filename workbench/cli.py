@@ -242,10 +242,10 @@ def show(run: int, history: Path, as_json: bool) -> None:
     for key, value in shown.items():
         if isinstance(value, dict):
             click.echo(f"{key}:")
-            for name, part in value.items():
-                click.echo(f"  {name:36} {part}")
+            for name, part in _flat(value).items():
+                click.echo(f"  {name:36} {_said(part)}")
         else:
-            click.echo(f"{key:20} {value}")
+            click.echo(f"{key:20} {_said(value)}")
 
 
 @cli.command()
@@ -301,6 +301,20 @@ def run_object(database: Any, row: reading.RunRow) -> dict[str, Any]:
     if row.role == "student":
         shown |= {key: figures.get(key) for key in ("teacher_agreement", "teacher_kl")}
     return shown
+
+
+def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested tables and lists of them by dotted path."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            value = {str(place): item for place, item in enumerate(value)}
+        found |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
+    return found
+
+
+def _said(value: Any) -> str:
+    return ", ".join(map(str, value)) or "–" if isinstance(value, list) else "–" if value is None or value == "" else str(value)
 
 
 def _whole(value: float | None) -> int | None:

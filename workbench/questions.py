@@ -13,6 +13,7 @@ import numpy as np
 
 from workbench.config import DataConfig, ExperimentConfig, ModelConfig
 from workbench.distill import sources
+from workbench.distill.raw_data import spread
 from workbench.errors import WorkbenchError
 from workbench.plan import plan
 
@@ -116,7 +117,7 @@ def preview(config: DataConfig, count: int = 24) -> Callable[[Engine, History], 
     def answer(engine: Engine, _: History) -> DataPreview:
         data = engine.data(config, download=False)
         labels = data.train.labels.cpu().numpy()
-        chosen = _spread(labels, len(data.classes), count)
+        chosen = spread(labels, count)
         return DataPreview(
             title=data.name,
             images=data.train.images[chosen].cpu().numpy(),
@@ -143,7 +144,7 @@ def soft_samples(config: ExperimentConfig, count: int = 24) -> Callable[[Engine,
         if not found:
             return None
         labels = data.validation.labels.cpu().numpy()
-        chosen = _spread(labels, len(data.classes), count)
+        chosen = spread(labels, count)
         images = data.validation.images[chosen]
         logits = engine.ensemble(found, config.distillation.mean, data).member_logits(data.view(images))
         return SoftSamples(
@@ -205,14 +206,3 @@ def duration(seconds: float) -> str:
 def many(count: int, noun: str) -> str:
     """A number of things as a person says it."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
-
-
-def _spread(labels: np.ndarray, classes: int, count: int) -> list[int]:
-    """``count`` cases that go round the classes."""
-    by_class = [np.flatnonzero(labels == number) for number in range(classes)]
-    chosen: list[int] = []
-    for turn in range(count):
-        for cases in by_class:
-            if turn < len(cases) and len(chosen) < count:
-                chosen.append(int(cases[turn]))
-    return chosen

@@ -30,6 +30,9 @@ Question = Callable[["Engine", "History"], Any]
 class Executor(Protocol):
     """Does experiments somewhere, and posts what happens. Every method returns at once and may be called from any thread."""
 
+    def start(self) -> None:
+        """Begin; it posts :class:`EngineReady` once experiments can be done."""
+
     def submit(self, config: ExperimentConfig) -> None:
         """Queue an experiment."""
 
@@ -48,8 +51,15 @@ class Executor(Protocol):
     def stop(self) -> None:
         """End the running experiment with a checkpoint."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether an experiment is under way."""
+
     def close(self) -> None:
         """End everything with a checkpoint and give the device back."""
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for all to have ended; whether it has."""
 
 
 class LocalThread:

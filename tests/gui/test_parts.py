@@ -66,7 +66,7 @@ def test_that_a_log_axis_and_its_reference_lines_agree(qtbot: QtBot, themed: Non
     qtbot.addWidget(plot)
     plot.set_references([Reference("r", "ensemble", 100.0, 0), Reference("z", "zero", 0.0, 0)])
     plot.set_log(True)
-    assert [line.value() for _, line in plot._references.values()] == pytest.approx([2.0])
+    assert [line.value() for _, line, _ in plot._references.values()] == pytest.approx([2.0])
     plot.set_log(False)
     assert plot._references["r"][1].value() == pytest.approx(100.0)
 

@@ -45,11 +45,3 @@ def hard_loss(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> L
     """Cross-entropy with the labels at T = 1, for teachers and baselines; shapes as in :func:`distillation_loss`."""
     hard = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     return LossParts(hard, None, hard)
-
-
-def logit_matching_gradient(logits: Tensor, teacher_logits: Tensor, hard_weight: float = 0.0) -> Tensor:
-    """The limit of the soft part's gradient as T grows: (1 − w)(z − v)/N per case and class, batch mean (section 2.1)."""
-    z = logits - logits.mean(dim=-1, keepdim=True)
-    v = teacher_logits - teacher_logits.mean(dim=-1, keepdim=True)
-    cases, classes = logits.shape
-    return (1.0 - hard_weight) * (z - v) / (classes * cases)

@@ -71,7 +71,7 @@ class CurvePlot(QWidget):
         self._y_name = y_name
         self._lines: dict[Hashable, Line] = {}
         self._items: dict[Hashable, list[pg.PlotDataItem]] = {}
-        self._references: dict[Hashable, tuple[Reference, pg.InfiniteLine]] = {}
+        self._references: dict[Hashable, tuple[Reference, pg.InfiniteLine, pg.PlotDataItem]] = {}
         self._smoothing = 0.0
         self._log = False
         self._x_name = "step"
@@ -111,7 +111,7 @@ class CurvePlot(QWidget):
         self.plot.setLabel("bottom", self._x_name)
         self._hair.setPen(pg.mkPen(colours.faint, style=Qt.PenStyle.DashLine))
         self.legend.setLabelTextColor(colours.text)
-        lines, references = list(self._lines.values()), [reference for reference, _ in self._references.values()]
+        lines, references = list(self._lines.values()), self._shown_references()
         self.set_lines([])
         self.set_references([])
         self.set_lines(lines)
@@ -137,10 +137,8 @@ class CurvePlot(QWidget):
         if on != self._log:
             self._log = on
             self.plot.setLogMode(y=on)
-            for _, line in self._references.values():
-                self.plot.removeItem(line)
-            references = [reference for reference, _ in self._references.values()]
-            self._references = {}
+            references = self._shown_references()
+            self.set_references([])
             self.set_references(references)
 
     def set_lines(self, lines: Sequence[Line]) -> None:
@@ -158,26 +156,23 @@ class CurvePlot(QWidget):
     def set_references(self, references: Sequence[Reference]) -> None:
         """Show these horizontal lines and no others."""
         wanted = {reference.key: reference for reference in references}
-        for key in [key for key, (shown, _) in self._references.items() if wanted.get(key) != shown]:
-            self.plot.removeItem(self._references.pop(key)[1])
+        for key in [key for key, (shown, *_) in self._references.items() if wanted.get(key) != shown]:
+            _, line, sample = self._references.pop(key)
+            self.plot.removeItem(line)
+            self.legend.removeItem(sample)
         for reference in references:
             if reference.key in self._references or not math.isfinite(reference.y) or (self._log and reference.y <= 0):
                 continue
             colour = theme.current().curves[reference.colour % len(theme.current().curves)]
-            line = pg.InfiniteLine(
-                pos=math.log10(reference.y) if self._log else reference.y,
-                angle=0,
-                pen=pg.mkPen(colour, style=Qt.PenStyle.DashLine),
-                label=f"{reference.name} {self.say(reference.y)}",
-                labelOpts={
-                    "position": 0.45 + 0.25 * len(self._references),
-                    "color": colour,
-                    "fill": QColor(theme.current().base),
-                    "anchors": [(0.5, 0), (0.5, 1)],
-                },
-            )
+            pen = pg.mkPen(colour, style=Qt.PenStyle.DashLine)
+            line = pg.InfiniteLine(pos=math.log10(reference.y) if self._log else reference.y, angle=0, pen=pen)
             self.plot.addItem(line)
-            self._references[reference.key] = (reference, line)
+            sample = pg.PlotDataItem(pen=pen)
+            self.legend.addItem(sample, f"{reference.name} {self.say(reference.y)}")
+            self._references[reference.key] = (reference, line, sample)
+
+    def _shown_references(self) -> list[Reference]:
+        return [reference for reference, *_ in self._references.values()]
 
     def line_keys(self) -> list[Hashable]:
         """The curves shown."""

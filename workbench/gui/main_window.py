@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QTimer, QUrl, Signal
-from PySide6.QtGui import QAction, QCloseEvent, QDesktopServices, QKeySequence
+from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDesktopServices, QKeySequence
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMessageBox, QTabWidget, QToolButton, QVBoxLayout, QWidget
 
 from workbench.config import ExperimentConfig
@@ -24,7 +24,7 @@ from workbench.gui.run_feed import RunFeed
 from workbench.gui.setup.screen import SetupScreen
 from workbench.history.thread import HistoryThread
 from workbench.paths import log_path
-from workbench.runner import LocalThread
+from workbench.runner import Executor, LocalThread
 
 JOIN_MILLISECONDS = 50
 TOLD_MILLISECONDS = 8000
@@ -66,7 +66,7 @@ class MainWindow(QMainWindow):
         self._may_ask = True
         self.setWindowTitle(f"{history.name} – Distillation workbench")
         self.feed = RunFeed(self)
-        self.executor = LocalThread(history, chosen.engine(folders, device), self.feed.post)
+        self.executor: Executor = LocalThread(history, chosen.engine(folders, device), self.feed.post)
         self.history_thread = HistoryThread(history, self.feed.post)
         self.setup = SetupScreen(self._ask_engine)
         self.live = LiveScreen(self._ask_history)
@@ -101,6 +101,7 @@ class MainWindow(QMainWindow):
         self.feed.failed.connect(lambda error: self.banner.say(str(error)))
         self.setup.launched.connect(self._launch)
         self.setup.said.connect(self.banner.say)
+        self.setup.past_run_wanted.connect(self._choose_past_set_up)
         self.setup.teachers.past_wanted.connect(self._choose_past_run)
         self.live.pause_wanted.connect(lambda on: self.executor.pause() if on else self.executor.resume())
         self.live.stop_wanted.connect(self.executor.stop)
@@ -128,7 +129,7 @@ class MainWindow(QMainWindow):
         edit.addAction(undo)
         edit.addAction(redo)
         self._act(edit, "Filter the history", "Ctrl+F", self._filter)
-        self._act(run, "Launch", "", self.setup.launch.click)
+        self._act(run, "Launch", "Ctrl+Return", self.setup.launch.click)
         self._act(run, "Pause or resume", "Ctrl+P", self.live.pause.click)
         self._act(run, "Stop", "Ctrl+.", self.live.stop.click)
         self._act(run, "Compare selected runs", "Ctrl+K", self.history.buttons["compare"].click)
@@ -136,8 +137,13 @@ class MainWindow(QMainWindow):
             name = self.tabs.tabText(place)
             self._act(view, name, f"Ctrl+{place + 1}", partial(self.tabs.setCurrentIndex, place))
         view.addSeparator()
+        themes = QActionGroup(self)
         for name in preferences.THEMES:
-            self._act(view, f"{name.capitalize()} theme", "", partial(self._choose_theme, name))
+            action = self._act(view, f"{name.capitalize()} theme", "", partial(self._choose_theme, name))
+            action.setCheckable(True)
+            action.setChecked(name == self.preferences.theme)
+            themes.addAction(action)
+        self._themes = dict(zip(preferences.THEMES, themes.actions(), strict=True))
         self._act(help_, "Open the log file", "", self._open_log)
         self._act(help_, "About", "", lambda: show_about(self, self._torch, self._device_in_use, self.history_path))
 
@@ -192,8 +198,13 @@ class MainWindow(QMainWindow):
         self.tabs.setCurrentWidget(self.compare)
 
     def _open_setup(self, config: ExperimentConfig) -> None:
+        self.banner.hide()
         self.setup.show_config(config)
         self.tabs.setCurrentWidget(self.setup)
+
+    def _choose_past_set_up(self) -> None:
+        self.tabs.setCurrentWidget(self.history)
+        self.banner.say("Select a run below and press “Open as new set-up”.")
 
     def _choose_past_run(self) -> None:
         self.tabs.setCurrentWidget(self.history)
@@ -225,6 +236,7 @@ class MainWindow(QMainWindow):
         self.preferences = chosen
         preferences.save(chosen)
         self.dress(chosen.theme)
+        self._themes[chosen.theme].setChecked(True)
         settings = chosen.engine(self._folders, self._device)
 
         def configure(engine: Any, _: Any) -> str:

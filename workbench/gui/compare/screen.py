@@ -52,7 +52,6 @@ class Compared:
     rows: tuple[RunRow, ...]
     curves: tuple[Curve, ...]
     differing: dict[str, dict[int, Any]]
-    metrics: tuple[str, ...]
 
 
 def read_compared(runs: tuple[int, ...], metric: str) -> Callable[[Database], Compared]:
@@ -65,7 +64,6 @@ def read_compared(runs: tuple[int, ...], metric: str) -> Callable[[Database], Co
             tuple(rows[run] for run in there),
             tuple(reading.curve(database, run, metric) for run in there),
             reading.differing_settings(reading.run_settings(database, there)),
-            tuple(reading.metric_names(database, there)),
         )
 
     return answer

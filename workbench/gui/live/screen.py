@@ -179,6 +179,7 @@ class LiveScreen(QWidget):
                 self._device = f"{event.device}, {event.threads} thread{'' if event.threads == 1 else 's'}"
                 self.bar.setRange(0, max(1, event.steps))
                 self.bar.setValue(event.step)
+                self.stop.setText("Stop")
                 self.state.setText(f"{event.name} starts on {self._device}")
                 self._chosen = 0
                 self.runs.setCurrentRow(-1)
@@ -210,6 +211,7 @@ class LiveScreen(QWidget):
             self.state.setText(f"{event.name} waits for its turn")
 
     def _start(self, event: ExperimentStarted) -> None:
+        self.stop.setText("Stop")
         self._waiting.discard(event.experiment)
         self.pages.setCurrentIndex(1)
         self.title.setText(event.name)
@@ -242,7 +244,8 @@ class LiveScreen(QWidget):
         self.bar.setRange(0, event.total)
         self.bar.setValue(event.done)
         amount = f" ({event.done / 1e6:.1f} of {event.total / 1e6:.1f} MB)" if event.unit == "bytes" and event.total else ""
-        self.state.setText(f"{event.text}{amount}; Stop gives it up")
+        self.stop.setText("Cancel")
+        self.state.setText(f"{event.text}{amount}; Cancel gives it up")
 
     def _finish(self, event: ExperimentFinished) -> None:
         self._waiting.discard(event.experiment)

@@ -9,7 +9,6 @@ from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from workbench import zoo
 from workbench.config import ModelConfig
-from workbench.errors import ConfigError
 from workbench.gui.forms import Form, label
 
 
@@ -39,13 +38,6 @@ class ModelForm(QWidget):
     def value(self) -> dict[str, Any]:
         """The model's table as a recipe writes it, unchecked."""
         return {"model": self.choice.currentData()} | self.form.values()
-
-    def config(self) -> ModelConfig | None:
-        """The model, or None while something in the form is wrong."""
-        try:
-            return ModelConfig(model=self.choice.currentData(), options=self.form.values())
-        except ConfigError:
-            return None
 
     def set_model(self, model: ModelConfig) -> None:
         """Show a model."""

@@ -104,9 +104,18 @@ class TransferPart(QGroupBox):
         self.form = Form(options_of(TransferConfig))
         self.counts = label("", "faint", wrap=True)
         layout = QVBoxLayout(self)
+        self.error = label(role="error", wrap=True)
+        self.error.hide()
         layout.addWidget(self.form)
+        layout.addWidget(self.error)
         layout.addWidget(self.counts)
         self.form.changed.connect(self.changed)
+
+    def show_error(self, name: str, reason: str) -> None:
+        """Say what is wrong beside the field it is about, or below them all."""
+        if not self.form.show_error(name, reason):
+            self.error.setText(reason)
+            self.error.setVisible(bool(reason))
 
     def show_summary(self, summary: PlanSummary) -> None:
         """Say how many cases of each class remain."""

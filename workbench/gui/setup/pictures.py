@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -66,8 +66,6 @@ class ImageSheet(QWidget):
 class SoftTargetPicture(QWidget):
     """One real image and what its teachers think of every class at T; a click or an arrow key takes the next image."""
 
-    moved = Signal(int)
-
     def __init__(self) -> None:
         super().__init__()
         self._samples: SoftSamples | None = None
@@ -114,7 +112,6 @@ class SoftTargetPicture(QWidget):
         if self._samples is not None:
             self._chosen = (self._chosen + by) % len(self._samples.labels)
             self._pixmap = to_pixmap(self._samples.images[self._chosen])
-            self.moved.emit(self._chosen)
             self.update()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -25,9 +24,10 @@ from PySide6.QtWidgets import (
 
 from workbench import questions
 from workbench.config import ExperimentConfig, TeacherConfig
+from workbench.distill.builtin import BUILT_IN
 from workbench.distill.sources import DATASETS
 from workbench.errors import ConfigError, DataError, NotHere
-from workbench.gui.forms import Form, label
+from workbench.gui.forms import label
 from workbench.gui.setup.model_form import ModelForm
 from workbench.gui.setup.parts import DataPart, DistillationPart, ExperimentPart, TrainingPart, TransferPart
 from workbench.gui.setup.teachers import TeachersPanel
@@ -78,6 +78,9 @@ class SetupScreen(QWidget):
         opened = QPushButton("Open…")
         opened.setToolTip("Open a recipe from a TOML file.")
         opened.clicked.connect(self.open_file)
+        past = QPushButton("Past run…")
+        past.setToolTip("Start from the experiment of a run in the history.")
+        past.clicked.connect(self.past_run_wanted)
         saved = QPushButton("Save as…")
         saved.setToolTip("Save this set-up as a recipe that `workbench run` takes too.")
         saved.clicked.connect(self.save_file)
@@ -87,6 +90,7 @@ class SetupScreen(QWidget):
         row.addWidget(label("Recipe"))
         row.addWidget(self.recipe)
         row.addWidget(opened)
+        row.addWidget(past)
         row.addWidget(saved)
         row.addSpacing(10)
         row.addWidget(self.about, 1)
@@ -113,7 +117,6 @@ class SetupScreen(QWidget):
         self.plan.setAccessibleName("Plan")
         self.launch = QPushButton("Launch")
         self.launch.setProperty("role", "primary")
-        self.launch.setShortcut(QKeySequence("Ctrl+Return"))
         self.launch.setAccessibleName("Launch")
         self.launch.clicked.connect(self._launch)
         row = QHBoxLayout(bar)
@@ -260,7 +263,8 @@ class SetupScreen(QWidget):
             return
         if isinstance(error, NotHere):
             self._checked = config
-            self.plan.setText(f"Launch first downloads {config.data.dataset}, then says more.")
+            size = BUILT_IN[config.data.dataset].download_mb
+            self.plan.setText(f"Launch first downloads {config.data.dataset} ({size} MB), then says more.")
             self._show_launch("")
             return
         if isinstance(error, ConfigError):
@@ -273,7 +277,10 @@ class SetupScreen(QWidget):
         self.data.sheet.clear()
         name = self.data.dataset.currentText()
         if isinstance(error, NotHere):
-            self.data.say(f"{name} is not on this machine. Launch downloads it, or name a folder that has it in File → Settings.")
+            self.data.say(
+                f"{name} is not on this machine. Launch downloads it ({BUILT_IN[name].download_mb} MB), "
+                "or name a folder that has it in File → Settings."
+            )
         else:
             self.data.show_error("", str(error))
 
@@ -288,7 +295,9 @@ class SetupScreen(QWidget):
             self.launched.emit(self._checked)
 
     def _clear_errors(self) -> None:
-        self.distillation.show_error("", "")
+        for part in (self.distillation, self.transfer):
+            part.show_error("", "")
+        self.teachers.show_error("")
         for group in self.teachers.groups:
             group.show_error("", "")
 
@@ -297,19 +306,16 @@ class SetupScreen(QWidget):
         places: dict[str, Callable[[str, str], Any]] = {
             "data": self.data.show_error,
             "distillation": self.distillation.show_error,
-            "transfer": lambda name, reason: self._in_form(self.transfer.form, name, reason),
-            "training": lambda name, reason: self._in_form(self.training.student, name, reason),
-            "teacher_training": lambda name, reason: self._in_form(self.training.teachers, name, reason),
-            "student": lambda name, reason: self._in_model(name, reason),
+            "transfer": self.transfer.show_error,
+            "training": self.training.student.show_error,
+            "teacher_training": self.training.teachers.show_error,
+            "student": self._in_model,
             "teachers": self._in_teacher,
         }
         if part in places:
             places[part](name, error.reason)
         else:
             self.experiment.form.show_error(part, error.reason)
-
-    def _in_form(self, form: Form, name: str, reason: str) -> None:
-        form.show_error(name, reason)
 
     def _in_model(self, name: str, reason: str) -> None:
         if not self.student.form.show_error(name, reason):
@@ -319,6 +325,8 @@ class SetupScreen(QWidget):
         index, _, option = name.partition(".")
         if index.isdecimal() and int(index) < len(self.teachers.groups):
             self.teachers.groups[int(index)].show_error(option, reason)
+        else:
+            self.teachers.show_error(reason)
 
 
 def _values(config: Any) -> dict[str, Any]:

@@ -88,6 +88,14 @@ class TeachersPanel(QWidget):
         buttons.addWidget(self.add_button)
         buttons.addWidget(self.past_button)
         self._layout.addLayout(buttons)
+        self.error = label(role="error", wrap=True)
+        self.error.hide()
+        self._layout.addWidget(self.error)
+
+    def show_error(self, reason: str) -> None:
+        """Say what is wrong with the ensemble as a whole; an empty reason takes it back."""
+        self.error.setText(reason)
+        self.error.setVisible(bool(reason))
 
     def add(self, config: TeacherConfig, past: str = "") -> None:
         """Add a group at the end."""
