@@ -303,7 +303,7 @@ class RunConfig:
         return _plain(self)
 
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised when the same config no longer gives the same weights; part of every fingerprint."""
 
 

@@ -151,3 +151,27 @@ def test_that_the_ensemble_of_one_is_its_member() -> None:
     for mean in ("arithmetic", "geometric"):
         torch.testing.assert_close(soft_targets(v, 3.0, mean), softened(v[0], 3.0))
         torch.testing.assert_close(combined_logits(v, mean).softmax(dim=1), v[0].softmax(dim=1))
+
+
+@settings(max_examples=60)
+@given(
+    temperature=st.floats(0.1, 100.0),
+    hard_weight=st.floats(0.0, 1.0),
+    smoothing=st.floats(0.0, 0.9),
+    labelled=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_that_the_closed_gradient_is_that_of_the_total(
+    temperature: float, hard_weight: float, smoothing: float, labelled: bool, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(7, 5, generator=generator, dtype=torch.float64).mul_(3).requires_grad_()
+    p = torch.softmax(torch.randn(7, 5, generator=generator, dtype=torch.float64), dim=1)
+    labels = torch.randint(0, 5, (7,), generator=generator)
+    for loss in (
+        distillation_loss(z, p, labels if labelled else None, temperature=temperature, hard_weight=hard_weight),
+        hard_loss(z, labels, smoothing),
+    ):
+        (wanted,) = torch.autograd.grad(loss.total, z)
+        assert not loss.gradient.requires_grad
+        torch.testing.assert_close(loss.gradient, wanted, rtol=1e-9, atol=1e-12)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LossParts:
-    """Batch means in nats. ``total`` is what is minimised; ``soft`` and ``hard`` are unscaled, None where not asked for."""
+class Loss:
+    """Batch means in nats. ``total`` is what is minimised; ``soft`` and ``hard`` are unscaled, None where not asked for.
+
+    ``gradient`` is that of ``total`` at the logits, (N, classes), in closed form.
+    """
 
     total: Tensor
     soft: Tensor | None
     hard: Tensor | None
+    gradient: Tensor
 
 
 def softened(logits: Tensor, temperature: float) -> Tensor:
@@ -24,24 +29,36 @@ def softened(logits: Tensor, temperature: float) -> Tensor:
 
 def distillation_loss(
     logits: Tensor, soft_targets: Tensor, labels: Tensor | None, *, temperature: float, hard_weight: float
-) -> LossParts:
+) -> Loss:
     """(1 − w)·T²·KL(teacher_T ‖ student_T) + w·cross-entropy(labels), batch mean.
 
     ``logits`` and ``soft_targets`` are (N, classes), the targets probabilities at the same temperature; ``labels`` is
-    (N,) int64, or None for an unlabelled transfer set. T² keeps the soft part's gradient alike as T changes: for
-    large T it tends to (1 − w)(z − v)/N per class, with logits of zero mean (section 2.1).
+    (N,) int64, or None for an unlabelled transfer set. T² keeps the soft part's gradient, (1 − w)·T·(q − p)/N (equation
+    2), alike as T changes: for large T it tends to (1 − w)(z − v)/N per class, with logits of zero mean (section 2.1).
     """
-    soft = F.kl_div(F.log_softmax(logits / temperature, dim=-1), soft_targets, reduction="batchmean")
+    log_q = F.log_softmax(logits / temperature, dim=-1)
+    soft = F.kl_div(log_q, soft_targets, reduction="batchmean")
     total = ((1.0 - hard_weight) * temperature**2) * soft
+    with torch.no_grad():
+        gradient = log_q.exp().sub_(soft_targets).mul_((1.0 - hard_weight) * temperature / len(logits))
     if labels is None:
-        return LossParts(total, soft, None)
-    hard = F.cross_entropy(logits, labels)
+        return Loss(total, soft, None, gradient)
+    hard = hard_loss(logits, labels)
     if hard_weight:
-        total = total + hard_weight * hard
-    return LossParts(total, soft, hard)
+        total = total + hard_weight * hard.total
+        gradient.add_(hard.gradient, alpha=hard_weight)
+    return Loss(total, soft, hard.total, gradient)
 
 
-def hard_loss(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> LossParts:
+def hard_loss(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Loss:
     """Cross-entropy with the labels at T = 1, for teachers and baselines; shapes as in :func:`distillation_loss`."""
-    hard = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
-    return LossParts(hard, None, hard)
+    log_q = F.log_softmax(logits, dim=-1)
+    hard = F.nll_loss(log_q, labels)
+    if label_smoothing:
+        hard = (1.0 - label_smoothing) * hard - label_smoothing * log_q.mean()
+    cases, classes = logits.shape
+    with torch.no_grad():
+        gradient = log_q.exp().sub_(label_smoothing / classes) if label_smoothing else log_q.exp()
+        right = gradient.new_full((cases, 1), label_smoothing - 1.0)
+        gradient.scatter_add_(1, labels[:, None], right).div_(cases)
+    return Loss(hard, None, hard, gradient)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,9 +17,10 @@ from torch import Tensor, nn
 
 from workbench.config import RunConfig, TrainingConfig
 from workbench.distill.data import ResidentData, Views, views
+from workbench.distill.descent import descent
 from workbench.distill.ensembles import Ensemble
 from workbench.distill.evaluation import validate
-from workbench.distill.losses import LossParts, distillation_loss, hard_loss
+from workbench.distill.losses import Loss, distillation_loss, hard_loss
 from workbench.distill.models import build, constrain
 from workbench.distill.random_state import random_state, random_state_kept, set_random_state
 from workbench.errors import ConfigError, Diverged
@@ -90,8 +90,9 @@ class Trainer:
         self._views: Views = views(job.data, job.cases, jitter=training.jitter, flip=training.flip, seed=job.config.seed)
         self._labels = job.data.train.labels[job.cases] if job.config.transfer.labelled or not job.config.distillation else None
         self._optimizer = _optimizer(self.model, training)
-        self._precision = _precision(training, device)
+        self._descent = descent(self.model, self._optimizer, _precision(training, device))
         self._sums = torch.zeros(3, device=device)
+        self._none = torch.zeros((), device=device)
         self._summed = 0
         self.step = 0
         self.epochs_done = 0
@@ -198,21 +199,15 @@ class Trainer:
     def _train_on(self, batch: tuple[Tensor, Tensor | None, Tensor | None]) -> None:
         positions, shifts, flips = batch
         view = self._views.batch(positions, shifts, flips)
-        with self._precision:
-            logits = self.model(view).float()
-        parts = self._loss(logits, positions, view)
-        self._optimizer.zero_grad(set_to_none=True)
-        parts.total.backward()  # type: ignore[no-untyped-call]
-        self._optimizer.step()
+        loss = self._loss(self._descent.forward(view), positions, view)
+        self._descent.step(loss.gradient)
         constrain(self.model)
-        for place, part in enumerate((parts.total, parts.soft, parts.hard)):
-            if part is not None:
-                self._sums[place] += part.detach()
+        self._sums += torch.stack([self._none if part is None else part for part in (loss.total, loss.soft, loss.hard)])
         self._summed += 1
         self._seen += len(positions)
         self._seen_since_shown += len(positions)
 
-    def _loss(self, logits: Tensor, positions: Tensor, view: Tensor) -> LossParts:
+    def _loss(self, logits: Tensor, positions: Tensor, view: Tensor) -> Loss:
         distillation = self.job.config.distillation
         labels = self._labels[positions] if self._labels is not None else None
         if distillation is None:
@@ -332,7 +327,7 @@ def _optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Optimi
 
 def _precision(training: TrainingConfig, device: torch.device) -> Any:
     check_precision(training, device, "training")
-    return nullcontext() if training.precision == "float32" else torch.autocast(device.type, dtype=torch.bfloat16)
+    return None if training.precision == "float32" else torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 def check_precision(training: TrainingConfig, device: torch.device, path: str) -> None:
