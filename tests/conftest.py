@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+os.environ["WORKBENCH_LOCKS"] = tempfile.mkdtemp(prefix="workbench-locks-")  # a training elsewhere is none of ours
+atexit.register(shutil.rmtree, os.environ["WORKBENCH_LOCKS"], ignore_errors=True)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch loads: faster on a busy machine
 
 hypothesis.settings.register_profile("workbench", deadline=None, derandomize=True)

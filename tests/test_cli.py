@@ -413,7 +413,30 @@ class TestProcess:
         with closing(open_for_reading(folder / "experiments.db")) as database:
             rows = reading.list_runs(database)
             assert {row.status for row in rows} == {"interrupted"}
-            assert [kind for kind, _, _ in reading.run_details(database, 1).artefacts] == ["state"]
+            assert "state" in [kind for kind, _, _ in reading.run_details(database, 1).artefacts]
+
+    def test_that_what_was_interrupted_is_resumed_as_the_same_runs(self, command: Start, folder: Path) -> None:
+        process = command("", "run", "../tiny.toml", "--set", "teacher_training.epochs=2000")
+        assert process.stderr is not None
+        assert "teacher 1: run 1" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=100)
+        assert process.returncode == 130
+        result = workbench("resume", 1, "--json")
+        assert result.exit_code == 0, result.stderr
+        found = [json.loads(line) for line in result.stdout.splitlines()]
+        assert [(run["run"], run["name"], run["status"], run["epochs"]) for run in found][:2] == [
+            (1, "teacher 1", "done", 2000.0),
+            (2, "teacher 2", "done", 2000.0),
+        ]
+        refused = workbench("resume", 1)
+        assert (refused.exit_code, refused.stderr) == (
+            2,
+            "workbench: run 1 is done; say with --epochs how far it should go on\n",
+        )
+        longer = workbench("resume", 4, "--epochs", 5, "--json")
+        assert longer.exit_code == 0, longer.stderr
+        assert json.loads(longer.stdout.splitlines()[-1])["epochs"] == 5.0
 
     def test_that_an_interrupt_before_anything_began_is_130_too_and_leaves_nothing(self, command: Start, folder: Path) -> None:
         process = command(INTERRUPTED_AT_IMPORT, "run", "../tiny.toml", "--json")

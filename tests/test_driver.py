@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,12 +15,13 @@ import pytest
 import torch
 
 from tests.experiments import DIVERGING, add_run, engine, launch, tiny
-from workbench import driver
+from workbench import device_lease, driver
 from workbench.config import ExperimentConfig
 from workbench.distill import checkpoints
 from workbench.distill.evaluation import logits_on
 from workbench.distill.models import build
 from workbench.driver import Control
+from workbench.engine import Engine, EngineSettings
 from workbench.errors import WorkbenchError
 from workbench.events import (
     CheckpointWritten,
@@ -682,6 +685,44 @@ class TestADiskThatDoesNotTakeIt:
         assert run_experiment(engine(), history, history.enqueue(tiny()), control, events) == "stopped"
         assert {row.status for row in rows(history)} == {"stopped"}
         assert not engine().busy
+
+
+class TestADeviceInUse:
+    def test_that_an_experiment_waits_for_the_device_and_then_begins(self, history: History) -> None:
+        lease = device_lease.take("cpu")
+        assert lease is not None
+        told = Told(Note, lambda _: lease.release())
+        assert run_experiment(engine(), history, history.enqueue(tiny()), Control(), told) == "done"
+        words = [event.text for event in told if isinstance(event, Note)]
+        assert len(words) == 1
+        assert "Another workbench is training on this cpu; this experiment waits" in words[0]
+        again = device_lease.take("cpu")
+        assert again is not None
+        again.release()
+
+    def test_that_a_person_can_stop_what_waits_for_it(self, history: History) -> None:
+        lease = device_lease.take("cpu")
+        assert lease is not None
+        control = Control()
+        told = Told(Note, lambda _: control.stop())
+        assert run_experiment(engine(), history, history.enqueue(tiny()), control, told) == "stopped"
+        lease.release()
+        assert rows(history) == []
+        assert not engine().busy
+
+    def test_that_it_is_shared_where_a_person_says_so(self, history: History) -> None:
+        lease = device_lease.take("cpu")
+        assert lease is not None
+        sharing = Engine(EngineSettings(device="cpu", threads=1, share=True))
+        assert run_experiment(sharing, history, history.enqueue(tiny()), Control(), lambda _: None) == "done"
+        lease.release()
+
+    def test_that_a_process_that_dies_gives_it_back(self, tmp_path: Path) -> None:
+        code = "from workbench import device_lease as d; import os; d.take('cpu'); os.kill(os.getpid(), 9)"
+        subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[1])
+        lease = device_lease.take("cpu")
+        assert lease is not None
+        lease.release()
 
 
 class TestWrongExperiments:

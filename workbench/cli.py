@@ -7,7 +7,7 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,13 @@ data_option = click.option(
     type=click.Path(path_type=Path),
     multiple=True,
     help="A folder to look for data sets in; may be repeated.",
+)
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
+threads_option = click.option(
+    "--threads", default=0, show_default=True, help="CPU threads of torch; 0 chooses by the size of the model."
+)
+share_option = click.option(
+    "--share-device", "share", is_flag=True, help="Train at once, though another workbench trains on the same device."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output and nothing else.")
 
@@ -94,8 +101,9 @@ def cli(ctx: click.Context, history: Path, folders: tuple[Path, ...], device: st
 )
 @history_option
 @data_option
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-@click.option("--threads", default=0, show_default=True, help="CPU threads of torch; 0 chooses by the size of the model.")
+@device_option
+@threads_option
+@share_option
 @json_option
 @click.pass_context
 def run(
@@ -106,36 +114,46 @@ def run(
     folders: tuple[Path, ...],
     device: str,
     threads: int,
+    share: bool,
     as_json: bool,
 ) -> None:
     """Do the experiment of RECIPE, a TOML file or a built-in name (see `workbench recipes`)."""
     config = experiment_of(recipe, changes)
     check_history(history)
+    settings = _settings(device, threads, folders, share)
+    ctx.exit(_do(history, settings, lambda opened: int(opened.enqueue(config)), as_json, config))
+
+
+def _settings(device: str, threads: int, folders: Sequence[Path], share: bool) -> dict[str, Any]:
+    """The engine's settings, checked."""
     for folder in folders:
         if not folder.is_dir():
             raise WorkbenchError(f"the data folder {folder} does not exist; make it or leave --data out")
     if threads < 0:
         raise WorkbenchError(f"--threads must be 0 or more, not {threads}")
-    ctx.exit(_run(config, history, folders, device, threads, as_json))
+    return {"device": device, "threads": threads, "folders": tuple(folders), "share": share}
 
 
-def _run(config: ExperimentConfig, path: Path, folders: Sequence[Path], device: str, threads: int, as_json: bool) -> int:
+def _do(
+    path: Path, settings: dict[str, Any], queue: Callable[[Any], int], as_json: bool, config: ExperimentConfig | None = None
+) -> int:
+    """Have an experiment done that ``queue`` puts into the history, once ``config`` is checked; the exit status."""
     from workbench.driver import Control
     from workbench.engine import Engine, EngineSettings
     from workbench.events import Event, RunFinished
     from workbench.experiment import run_experiment
     from workbench.history.writing import History
 
-    engine = Engine(EngineSettings(device=device, threads=threads, folders=tuple(folders)))
+    engine = Engine(EngineSettings(**settings))
     printer = ProgressPrinter()
-    with contextlib.ExitStack() as stack:
-        past = stack.enter_context(contextlib.closing(open_for_reading(path))) if path.exists() else None
-        engine.check(config, lambda run: _past_run(past, path, run), printer.tell)
+    if config is not None:
+        with contextlib.ExitStack() as stack:
+            past = stack.enter_context(contextlib.closing(open_for_reading(path))) if path.exists() else None
+            engine.check(config, lambda run: _past_run(past, path, run), printer.tell)
     control = Control()
     _stop_on_signals(control)
-    with History(path) as history:
-        experiment = history.enqueue(config)
-        reader = open_for_reading(path)
+    with History(path) as history, contextlib.closing(open_for_reading(path)) as reader:
+        experiment = queue(history)
 
         def emit(event: Event) -> None:
             printer.show(event)
@@ -146,7 +164,6 @@ def _run(config: ExperimentConfig, path: Path, folders: Sequence[Path], device: 
         status = run_experiment(engine, history, experiment, control, emit)
         if not as_json and status == "done":
             click.echo(table(reading.experiment_rows(reader, experiment)))
-        reader.close()
     return {"done": 0, "failed": 1, "stopped": 130, "interrupted": 130}[status]
 
 
@@ -166,6 +183,50 @@ def _stop_on_signals(control: Control) -> None:
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
+
+
+@cli.command()
+@click.argument("run", type=click.IntRange(1, LARGEST))
+@click.option("--epochs", default=0, help="Go on to so many epochs as a new run, which leaves the old one as it is.")
+@click.option(
+    "--from", "kind", type=click.Choice(["last", "best"]), default="last", show_default=True, help="The checkpoint for --epochs."
+)
+@history_option
+@data_option
+@device_option
+@threads_option
+@share_option
+@json_option
+@click.pass_context
+def resume(
+    ctx: click.Context,
+    run: int,
+    epochs: int,
+    kind: str,
+    history: Path,
+    folders: tuple[Path, ...],
+    device: str,
+    threads: int,
+    share: bool,
+    as_json: bool,
+) -> None:
+    """Go on with RUN and what else its experiment has not done: finished runs stay, others start at their checkpoint."""
+    from workbench.experiment import continue_run
+
+    with contextlib.closing(open_for_reading(history)) as database:
+        row = reading.run_details(database, run).row
+    if not epochs and row.status in ("done", "running", "waiting"):
+        over = row.status == "done"
+        raise WorkbenchError(f"run {run} is {row.status}" + ("; say with --epochs how far it should go on" if over else ""))
+    settings = _settings(device, threads, folders, share)
+
+    def queue(opened: Any) -> int:
+        if epochs:
+            return continue_run(opened, run, epochs, "state" if kind == "last" else "best")
+        opened.resume(row.experiment)
+        return row.experiment
+
+    ctx.exit(_do(history, settings, queue, as_json))
 
 
 @cli.command()

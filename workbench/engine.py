@@ -39,12 +39,16 @@ MEASURED_STEP = 1e10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """Where the engine computes and looks for data. ``threads`` 0 chooses; ``window`` leaves it a core."""
+    """Where the engine computes and looks for data.
+
+    ``threads`` 0 chooses; ``window`` leaves it a core; ``share`` trains beside other workbenches on the same device.
+    """
 
     device: str = "auto"
     threads: int = 0
     folders: tuple[Path, ...] = ()
     window: bool = False
+    share: bool = False
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -109,6 +113,7 @@ class Engine:
         self._data: dict[DataConfig, tuple[Hashable, ResidentData]] = {}
         self._logits = LogitCache()
         self._rates: dict[Hashable, float] = {}
+        self._pace = 0.0
         self._sound: set[Hashable] = set()
 
     def data(
@@ -131,6 +136,10 @@ class Engine:
                 self._data.pop(next(iter(self._data)))
             self._data[config] = (sources.stamp(config, folders), resident(raw, config, self.device))
         return self._data[config][1]
+
+    def has(self, config: DataConfig) -> bool:
+        """Whether the data set can be asked for without a run that goes on having to wait for its loading."""
+        return not self.busy or config in self._data
 
     def _changed(self, config: DataConfig) -> bool:
         return self._data[config][0] != sources.stamp(config, sources.data_folders(self.settings.folders))
@@ -206,13 +215,16 @@ class Engine:
         return len(cases), tuple(counts)
 
     def seconds(self, config: RunConfig) -> float | None:
-        """About how long a run will train, from a short measurement; None where training leaves no time to measure."""
+        """About how long a run will train, from a short measurement; while another one trains, which leaves no time for
+        that, from the multiply-adds a second of those measured before, or None."""
         data = self.data(config.data)
         job = self.job(0, config)
+        size = self.size(config.model, data)
         key = (config.model.describe(), data.shape, config.distillation is None, min(len(job.cases), config.training.batch_size))
         rate = self._rates.get(key)
-        if rate is None and not self.busy:
-            size = self.size(config.model, data)
+        if rate is None and self.busy:
+            rate = self._pace / (size.multiply_adds + 1) or None
+        elif rate is None:
             self.use_threads(size, config.training.batch_size)
             fits = max(2, int(MEASURED_STEP / (3 * size.multiply_adds + 1)))
             if fits < config.training.batch_size:
@@ -222,6 +234,7 @@ class Engine:
                 targets = torch.full((len(job.cases), len(data.classes)), 1 / len(data.classes), device=self.device)
                 job = dataclasses.replace(job, soft_targets=targets)
             rate = self._rates[key] = measure_rate(job)
+            self._pace = max(self._pace, rate * size.multiply_adds)
         return None if rate is None else len(job.cases) * config.training.epochs / rate
 
     def fingerprint(self, config: RunConfig, data: ResidentData, parents: Sequence[str] = ()) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import time
 
+from workbench import device_lease
 from workbench.distill import checkpoints
 from workbench.distill.data import ResidentData
 from workbench.driver import Control, Emit, UnderWay, Waiting, do_run, ending, teller
 from workbench.engine import Engine
-from workbench.errors import CannotWrite, CheckpointError, WorkbenchError
+from workbench.errors import Cancelled, CannotWrite, CheckpointError, WorkbenchError
 from workbench.events import ExperimentFinished, ExperimentStarted, Note, RunFinished
+from workbench.history.liveness import ProcessLock
 from workbench.history.writing import Entry, History, Patience
 from workbench.paths import free_space
 from workbench.plan import PlannedRun, plan
@@ -30,10 +33,15 @@ def run_experiment(engine: Engine, history: History, experiment: int, control: C
     under_way = UnderWay(experiment, engine, history, control, emit, Waiting(control, emit))
     engine.begin()
     history.patience = under_way.waiting
+    lease = None
     try:
+        lease = _device(under_way)
         status, message = _do(under_way)
     except Exception as error:
         status, message = ending(under_way, error, f"experiment {experiment}")
+    finally:
+        if lease is not None:
+            lease.release()
     try:
         for member in history.members(experiment):
             if not member.reused:
@@ -46,6 +54,24 @@ def run_experiment(engine: Engine, history: History, experiment: int, control: C
         engine.end()
     emit(ExperimentFinished(experiment, config.name, status, message))
     return status
+
+
+def _device(under_way: UnderWay) -> ProcessLock | None:
+    """The device for this experiment alone, waited for where another workbench trains on it; None where it is shared."""
+    engine, control = under_way.engine, under_way.control
+    if engine.settings.share:
+        return None
+    told = False
+    while (lease := device_lease.take(engine.device.type)) is None:
+        if not told:
+            told = True
+            words = f"Another workbench is training on this {engine.device.type}; this experiment waits until it is free"
+            under_way.emit(Note(0, f"{words}, or share the device (File → Settings, --share-device)."))
+        control.between_events()
+        if control.ending:
+            raise Cancelled("the device was not free yet")
+        time.sleep(0.1)
+    return lease
 
 
 def _do(under_way: UnderWay) -> tuple[str, str]:

@@ -111,6 +111,37 @@ def summarise(config: ExperimentConfig) -> Callable[[Engine, History], PlanSumma
     return answer
 
 
+def times(experiments: tuple[tuple[int, ExperimentConfig], ...]) -> Callable[[Engine, History], dict[int, float | None]]:
+    """About how long each experiment would take, by number; None where nothing tells."""
+
+    def answer(engine: Engine, history: History) -> dict[int, float | None]:
+        found: dict[int, float | None] = {}
+        for number, config in experiments:
+            try:
+                found[number] = summarise(config)(engine, history).seconds if engine.has(config.data) else None
+            except WorkbenchError:
+                found[number] = None
+        return found
+
+    return answer
+
+
+def resume(experiment: int) -> Callable[[Engine, History], None]:
+    """Queue an experiment that is over, to do what was not done."""
+    return lambda _, history: history.resume(experiment)
+
+
+def go_on(run: int, epochs: int, kind: str) -> Callable[[Engine, History], None]:
+    """Queue a run that goes on with more epochs, from a checkpoint of another."""
+
+    def answer(_: Engine, history: History) -> None:
+        from workbench.experiment import continue_run
+
+        continue_run(history, run, epochs, kind)
+
+    return answer
+
+
 def preview(config: DataConfig, count: int = 24) -> Callable[[Engine, History], DataPreview]:
     """Some training images of a data set that is on this machine."""
 

@@ -49,7 +49,7 @@ def test_that_stop_ends_with_a_checkpoint(qtbot: QtBot, window: MainWindow, tmp_
     kinds = [kind for kind, _, _ in run_details(database, stopped.id).artefacts]
     database.close()
     assert stopped.status == "stopped"
-    assert kinds == ["state"]
+    assert "state" in kinds
     assert not window.live.stop.isEnabled()
 
 

@@ -9,6 +9,7 @@ import pyqtgraph
 import PySide6
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QDialog,
     QDialogButtonBox,
@@ -27,6 +28,7 @@ from workbench import __version__
 from workbench.distill.sources import data_folders
 from workbench.gui.forms import label
 from workbench.gui.preferences import DEVICES, THEMES, Preferences
+from workbench.history.reading import RunRow
 
 
 class SettingsDialog(QDialog):
@@ -58,6 +60,9 @@ class SettingsDialog(QDialog):
         self.threads.setSpecialValueText("chosen by the model's size")
         self.threads.setValue(preferences.threads)
         self.threads.setToolTip("CPU threads of torch. Left to itself, the workbench leaves a core to the window.")
+        self.share = QCheckBox("Train though another workbench trains on the same device")
+        self.share.setChecked(preferences.share)
+        self.share.setToolTip("Else an experiment waits until the device is free.")
         self.theme = QComboBox()
         self.theme.addItems(list(THEMES))
         self.theme.setCurrentText(preferences.theme)
@@ -66,6 +71,7 @@ class SettingsDialog(QDialog):
         form.addRow("", label(f"Also looked in: {', '.join(map(str, data_folders()))}", "faint", wrap=True))
         form.addRow(label("Device"), self.device)
         form.addRow(label("Threads"), self.threads)
+        form.addRow("", self.share)
         form.addRow(label("Theme"), self.theme)
         box = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
         box.accepted.connect(self.accept)
@@ -82,12 +88,48 @@ class SettingsDialog(QDialog):
             folders=tuple(Path(self.folders.item(row).text()) for row in range(self.folders.count())),
             device=self.device.currentText(),
             threads=self.threads.value(),
+            share=self.share.isChecked(),
             theme=self.theme.currentText(),
         )
 
     def _add(self) -> None:
         if chosen := QFileDialog.getExistingDirectory(self, "A folder with data sets"):
             self.folders.addItem(chosen)
+
+
+class MoreEpochsDialog(QDialog):
+    """How far a run should go on, and from which checkpoint."""
+
+    def __init__(self, row: RunRow, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle("More epochs")
+        done = int(row.epochs)
+        self.epochs = QSpinBox()
+        self.epochs.setRange(done + 1, 100_000)
+        self.epochs.setValue(max(done + 1, 2 * done))
+        self.epochs.setSuffix(" epochs in all")
+        self.epochs.setAccessibleName("Epochs in all")
+        self.epochs.setToolTip("The schedule of the learning rate is that of a run of so many epochs.")
+        self.start = QComboBox()
+        self.start.addItem("its last checkpoint", "state")
+        self.start.addItem("the checkpoint nearest to its best epoch", "best")
+        self.start.setAccessibleName("Go on from")
+        form = QFormLayout()
+        form.addRow(label("Run"), label(f"{row.name}, run {row.id}, {done} epochs so far"))
+        form.addRow(label("Go on from"), self.start)
+        form.addRow(label("Train"), self.epochs)
+        box = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
+        box.button(QDialogButtonBox.StandardButton.Ok).setText("Queue")
+        box.accepted.connect(self.accept)
+        box.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(label("A new run, drawn as one curve with this one, which stays as it is.", "faint", wrap=True))
+        layout.addWidget(box)
+
+    def kind(self) -> str:
+        """The checkpoint chosen, as the history calls it."""
+        return str(self.start.currentData())
 
 
 def show_about(parent: QWidget, torch: str, device: str, history: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
@@ -9,19 +11,34 @@ from typing import Any
 
 from PySide6.QtCore import QTimer, QUrl, Signal
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDesktopServices, QKeySequence
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMessageBox, QTabWidget, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QMainWindow,
+    QMessageBox,
+    QPushButton,
+    QTabWidget,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
+from workbench import questions
 from workbench.config import ExperimentConfig
+from workbench.errors import ConfigError
 from workbench.events import EngineFailed, EngineReady, ExperimentFinished, Note, RunFinished
 from workbench.gui import preferences, theme
 from workbench.gui.compare.screen import CompareScreen
 from workbench.gui.dialogs import SettingsDialog, show_about
 from workbench.gui.forms import label
 from workbench.gui.history.screen import HistoryScreen
+from workbench.gui.live.queue_panel import QueuePanel
 from workbench.gui.live.screen import LiveScreen
 from workbench.gui.preferences import Preferences
 from workbench.gui.run_feed import RunFeed
 from workbench.gui.setup.screen import SetupScreen
+from workbench.history import changes, reading
+from workbench.history.reading import QueuedRow
 from workbench.history.thread import HistoryThread
 from workbench.paths import log_path
 from workbench.runner import Executor, LocalThread
@@ -31,24 +48,35 @@ TOLD_MILLISECONDS = 8000
 
 
 class Banner(QFrame):
-    """A sentence above everything, until it is dismissed."""
+    """A sentence above everything, until it is dismissed, and what can be done about it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.text = label(wrap=True)
+        self.act = QPushButton()
+        self.act.clicked.connect(self._do)
+        self._done: Callable[[], None] = self.hide
         away = QToolButton()
         away.setText("Dismiss")
         away.clicked.connect(self.hide)
         row = QHBoxLayout(self)
         row.addWidget(self.text, 1)
+        row.addWidget(self.act)
         row.addWidget(away)
         self.hide()
 
-    def say(self, sentence: str) -> None:
-        """Show a sentence."""
+    def say(self, sentence: str, action: str = "", done: Callable[[], None] | None = None) -> None:
+        """Show a sentence, and a button where there is something to do about it."""
         self.text.setText(sentence)
+        self.act.setText(action)
+        self.act.setVisible(bool(action))
+        self._done = done or self.hide
         self.show()
+
+    def _do(self) -> None:
+        self.hide()
+        self._done()
 
 
 class MainWindow(QMainWindow):
@@ -69,8 +97,9 @@ class MainWindow(QMainWindow):
         self.executor: Executor = LocalThread(history, chosen.engine(folders, device), self.feed.post)
         self.history_thread = HistoryThread(history, self.feed.post)
         self.setup = SetupScreen(self._ask_engine)
-        self.live = LiveScreen(self._ask_history)
         self.history = HistoryScreen(self._ask_history, self._change_history)
+        self.queue = QueuePanel(self._ask_history, self._change_history, self.history.undo_stack)
+        self.live = LiveScreen(self._ask_history, self.queue)
         self.compare = CompareScreen(self._ask_history)
         self.banner = Banner()
         self.tabs = QTabWidget()
@@ -107,11 +136,18 @@ class MainWindow(QMainWindow):
         self.live.stop_wanted.connect(self.executor.stop)
         self.live.results_wanted.connect(self._compare)
         self.live.said.connect(self.banner.say)
+        self.queue.changed.connect(self.executor.wake)
+        self.queue.edit_wanted.connect(self._open_setup)
+        self.queue.again_wanted.connect(self.executor.submit)
+        self.queue.said.connect(self._tell)
+        self.queue.times_wanted.connect(self._ask_times)
+        self.history.resume_wanted.connect(self._resume)
+        self.history.epochs_wanted.connect(self._go_on)
         self.history.compare_wanted.connect(self._compare)
         self.history.setup_wanted.connect(self._open_setup)
         self.history.teacher_wanted.connect(self._use_as_teacher)
         self.history.said.connect(self.banner.say)
-        self.history.told.connect(lambda text: self.statusBar().showMessage(text, TOLD_MILLISECONDS))
+        self.history.told.connect(self._tell)
         self.history.changed.connect(self.setup.refresh)
         self.compare.history_wanted.connect(lambda: self.tabs.setCurrentWidget(self.history))
 
@@ -176,6 +212,7 @@ class MainWindow(QMainWindow):
                 self.engine_state.setText(f"ready on {news.device}")
                 self.setup.set_engine_there(True)
                 self.history.reload()
+                self._ask_history("left", reading.list_queue, self._offer_what_waits)
             case EngineFailed():
                 self.setup.set_engine_there(False, "the engine is not running; start the workbench again")
                 self.engine_state.setText("the engine is not running")
@@ -192,6 +229,43 @@ class MainWindow(QMainWindow):
         self.banner.hide()
         self.executor.submit(config)
         self.tabs.setCurrentWidget(self.live)
+
+    def _tell(self, text: str) -> None:
+        self.statusBar().showMessage(text, TOLD_MILLISECONDS)
+
+    def _ask_times(self, experiments: list[tuple[int, dict[str, Any]]]) -> None:
+        configs = []
+        for number, table in experiments:
+            with contextlib.suppress(ConfigError):
+                configs.append((number, ExperimentConfig.from_dict(table)))
+        if configs:
+            self._ask_engine("times", questions.times(tuple(configs)), self.queue.show_times)
+
+    def _resume(self, experiment: int) -> None:
+        self._ask_engine(("resume", experiment), questions.resume(experiment), lambda _: self._queue_changed())
+
+    def _go_on(self, run: int, epochs: int, kind: str) -> None:
+        self._ask_engine(("go on", run), questions.go_on(run, epochs, kind), lambda _: self._queue_changed())
+
+    def _queue_changed(self) -> None:
+        self.executor.wake()
+        self.queue.reload()
+        self.history.reload()
+        self.tabs.setCurrentWidget(self.live)
+
+    def _offer_what_waits(self, rows: list[QueuedRow]) -> None:
+        """What was left held from last time is asked about, once."""
+        self.queue.show_rows(rows)
+        held = [row.experiment for row in rows if row.held]
+        if held:
+            names = ", ".join(row.name for row in rows if row.held)
+            begun = any(row.status == "interrupted" for row in rows if row.held)
+            words = f"{names}: {'interrupted' if begun else 'left waiting'} last time."
+            self.banner.say(
+                f"{words} Go on{' from the last checkpoint' if begun else ''}? Until then it waits in the queue on Live.",
+                "Go on",
+                lambda: self.queue.change(lambda database: changes.hold(database, held, False)),
+            )
 
     def _compare(self, runs: list[int]) -> None:
         self.compare.compare(runs)
@@ -260,11 +334,7 @@ class MainWindow(QMainWindow):
         self.setup.data.sheet.update()
 
     def _choose_theme(self, name: str) -> None:
-        self.take_preferences(
-            Preferences(
-                folders=self.preferences.folders, device=self.preferences.device, threads=self.preferences.threads, theme=name
-            )
-        )
+        self.take_preferences(dataclasses.replace(self.preferences, theme=name))
 
     def _open_log(self) -> None:
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(log_path()))):

@@ -20,11 +20,17 @@ class Preferences:
     folders: tuple[Path, ...] = ()
     device: str = "auto"
     threads: int = 0
+    share: bool = False
     theme: str = "system"
 
     def engine(self, folders: tuple[Path, ...] = (), device: str = "") -> dict[str, Any]:
         """The engine's settings, with what the command line said put first."""
-        return {"device": device or self.device, "threads": self.threads, "folders": (*folders, *self.folders)}
+        return {
+            "device": device or self.device,
+            "threads": self.threads,
+            "folders": (*folders, *self.folders),
+            "share": self.share,
+        }
 
 
 def load() -> Preferences:
@@ -41,6 +47,7 @@ def load() -> Preferences:
         folders=tuple(Path(str(folder)) for folder in folders if folder),
         device=device if device in DEVICES else "auto",
         threads=threads,
+        share=str(stored.value("share", "false")).lower() == "true",
         theme=theme if theme in THEMES else "system",
     )
 
@@ -52,6 +59,7 @@ def save(preferences: Preferences) -> None:
     stored.setValue("device", preferences.device)
     stored.setValue("threads", preferences.threads)
     stored.setValue("theme", preferences.theme)
+    stored.setValue("share", preferences.share)
 
 
 def remember_layout(window: QMainWindow) -> None:

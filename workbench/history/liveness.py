@@ -35,14 +35,22 @@ class ProcessLock:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._file: IO[bytes] = path.open("ab")
-        if not _try_lock(self._file):
+        if not _try_lock(self._file) or not self._is_the_one_there():
+            self._file.close()
             raise OSError(f"{path} is locked by another process")
 
+    def _is_the_one_there(self) -> bool:
+        """Whether the file locked is still the one at that path, and not one that its last owner has just taken away."""
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
+        except OSError:
+            return False
+
     def release(self) -> None:
-        """Give the lock up and take its file away."""
-        self._file.close()
+        """Take the file away and give the lock up."""
         with contextlib.suppress(OSError):
             self.path.unlink()
+        self._file.close()
 
 
 def is_alive(path: Path) -> bool:

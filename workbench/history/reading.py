@@ -161,6 +161,26 @@ def list_experiments(database: Database) -> list[ExperimentRow]:
     return experiments
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedRow:
+    """An experiment of the queue that has not begun, or not gone on yet."""
+
+    experiment: int
+    name: str
+    status: str
+    held: bool
+    config: dict[str, Any]
+
+
+def list_queue(database: Database) -> list[QueuedRow]:
+    """What waits, in its order; what is under way is no longer in it."""
+    rows = database.execute(
+        "SELECT q.experiment, e.name, e.status, q.held, e.config FROM queue q JOIN experiments e ON e.id = q.experiment"
+        " WHERE q.claimed_by IS NULL AND e.deleted IS NULL ORDER BY q.rank"
+    ).fetchall()
+    return [QueuedRow(**{**dict(row), "held": bool(row["held"]), "config": json.loads(row["config"])}) for row in rows]
+
+
 def _rows(database: Database, sql: str, values: list[Any]) -> list[RunRow]:
     rows = [{**dict(row), "reused": bool(row["reused"])} for row in database.execute(sql, values).fetchall()]
     figures: dict[int, dict[str, float]] = {}

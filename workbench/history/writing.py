@@ -286,8 +286,8 @@ class History:
             whole = json.loads(row["config"])
             part = "teacher_training" if row["role"] == "teacher" else "training"
             whole[part] = whole.get(part, {}) | {"epochs": config.training.epochs}
-            name = f"{row['experiment']}, continued".removesuffix(", continued, continued")
-            experiment = self._add_experiment(name, json.dumps(whole), "stopped")
+            name = f"{row['experiment'].removesuffix(', continued')}, continued"
+            experiment = self._add_experiment(name, json.dumps(whole | {"name": name}), "stopped")
             teachers = parents(self._database, run)
             for position, teacher in enumerate(teachers):
                 self._insert(

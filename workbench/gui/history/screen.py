@@ -25,10 +25,11 @@ from sqlite_utils import Database
 
 from workbench.config import ExperimentConfig
 from workbench.errors import ConfigError
+from workbench.gui.dialogs import MoreEpochsDialog
 from workbench.gui.forms import label
 from workbench.gui.history.model import SORT_ROLE, HistoryModel, Index
 from workbench.history import changes, reading
-from workbench.history.reading import ExperimentRow, RunDetails
+from workbench.history.reading import ExperimentRow, RunDetails, RunRow
 from workbench.questions import many
 
 AskHistory = Callable[[Hashable, Callable[[Database], Any], Callable[[Any], None]], None]
@@ -72,6 +73,8 @@ class HistoryScreen(QWidget):
     setup_wanted = Signal(object)
     compare_wanted = Signal(list)
     teacher_wanted = Signal(int, str)
+    resume_wanted = Signal(int)
+    epochs_wanted = Signal(int, int, str)
     changed = Signal()
     said = Signal(str)
     told = Signal(str)
@@ -114,6 +117,8 @@ class HistoryScreen(QWidget):
         row.addWidget(self.filter, 1)
         for key, text, help_, slot in (
             ("open", "Open as new set-up", "Fill the set-up with this run's experiment.", self._open),
+            ("resume", "Resume", "Go on with what this run's experiment has not done, from the checkpoints.", self._resume),
+            ("epochs", "More epochs…", "Go on with this run as a new one, which leaves it as it is.", self._more_epochs),
             ("compare", "Compare", "Lay the selected runs over each other (Ctrl+K).", self._compare),
             ("teacher", "Use as teacher", "Add the selected run to the ensemble of the set-up.", self._teach),
             ("delete", "Delete", "Delete the selected runs (Del); Ctrl+Z takes them back.", self.delete_selected),
@@ -229,6 +234,10 @@ class HistoryScreen(QWidget):
         self.buttons["compare"].setEnabled(bool(runs))
         self.buttons["delete"].setEnabled(self.tree.selectionModel().hasSelection())
         self.buttons["teacher"].setEnabled(len(runs) == 1)
+        one = self._one_experiment()
+        over = one is not None and one.rank is None and one.status in ("stopped", "failed", "interrupted")
+        self.buttons["resume"].setEnabled(over)
+        self.buttons["epochs"].setEnabled(len(runs) == 1 and self._chosen_row() is not None)
         if self._details is not None and (not runs or self._details.row.id != runs[0]):
             self._details = None
             self.details.clear()
@@ -272,6 +281,28 @@ class HistoryScreen(QWidget):
                 self.setup_wanted.emit(ExperimentConfig.from_dict(self._details.experiment_config))
             except ConfigError as error:
                 self.said.emit(f"This run's experiment cannot be opened by this version: {error}.")
+
+    def _one_experiment(self) -> ExperimentRow | None:
+        """The experiment of what is selected, where that is of one experiment."""
+        found = {self.model.experiment_at(index).id: self.model.experiment_at(index) for index in self._selected()}
+        return next(iter(found.values())) if len(found) == 1 else None
+
+    def _chosen_row(self) -> RunRow | None:
+        """The one run that is selected, where it is over."""
+        rows = [self.model.row_at(index) for index in self._selected()]
+        return rows[0] if len(rows) == 1 and rows[0] and rows[0].status not in UNDER_WAY else None
+
+    def _resume(self) -> None:
+        if one := self._one_experiment():
+            self.resume_wanted.emit(one.id)
+
+    def _more_epochs(self) -> None:
+        row = self._chosen_row()
+        if row is None:
+            return
+        dialog = MoreEpochsDialog(row, self)
+        if dialog.exec():
+            self.epochs_wanted.emit(row.id, dialog.epochs.value(), dialog.kind())
 
     def _compare(self) -> None:
         if runs := self.selected_runs():

@@ -35,9 +35,10 @@ from workbench.events import (
 )
 from workbench.gui.curve_plot import CurvePlot, Line, Reference
 from workbench.gui.forms import label, plain_tooltip
+from workbench.gui.live.queue_panel import QueuePanel
 from workbench.history import reading
 from workbench.history.reading import Curve, RunRow
-from workbench.questions import duration
+from workbench.questions import duration, many
 
 REDRAW_MILLISECONDS = 400
 POINTS = 800
@@ -88,11 +89,11 @@ class LiveScreen(QWidget):
     results_wanted = Signal(list)
     said = Signal(str)
 
-    def __init__(self, ask_history: AskHistory) -> None:
+    def __init__(self, ask_history: AskHistory, queue: QueuePanel) -> None:
         super().__init__()
         self._ask_history = ask_history
+        self.queue = queue
         self.watched = Watched()
-        self._waiting: set[int] = set()
         self._dirty = False
         self._paused = False
         self._chosen = 0
@@ -104,6 +105,7 @@ class LiveScreen(QWidget):
         self.pages.addWidget(empty)
         self.pages.addWidget(self._watching())
         QVBoxLayout(self).addWidget(self.pages)
+        self.queue.list.model().rowsInserted.connect(lambda *_: self.pages.setCurrentIndex(1))
         self._timer = QTimer(self)
         self._timer.setInterval(REDRAW_MILLISECONDS)
         self._timer.timeout.connect(self._redraw)
@@ -143,10 +145,15 @@ class LiveScreen(QWidget):
         self.losses.set_title("Loss", "nats, mean of a batch", "epoch")
         self.splitter = QSplitter()
         self.splitter.setObjectName("live-columns")
-        for part in (self.runs, self.losses, self.accuracy):
+        self.column = QSplitter(Qt.Orientation.Vertical)
+        self.column.setObjectName("live-rows")
+        self.column.addWidget(self.runs)
+        self.column.addWidget(self.queue)
+        self.column.setChildrenCollapsible(False)
+        for part in (self.column, self.losses, self.accuracy):
             self.splitter.addWidget(part)
         self.splitter.setChildrenCollapsible(False)
-        self.splitter.setSizes([230, 500, 500])
+        self.splitter.setSizes([270, 480, 480])
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
@@ -169,8 +176,8 @@ class LiveScreen(QWidget):
         """Show an event of the driver's."""
         match event:
             case ExperimentQueued():
-                self._waiting.add(event.experiment)
                 self._queued(event)
+                self.queue.reload()
             case ExperimentStarted():
                 self._start(event)
             case RunStarted():
@@ -212,7 +219,7 @@ class LiveScreen(QWidget):
 
     def _start(self, event: ExperimentStarted) -> None:
         self.stop.setText("Stop")
-        self._waiting.discard(event.experiment)
+        self.queue.reload()
         self.pages.setCurrentIndex(1)
         self.title.setText(event.name)
         self._clear(Watched(event.experiment, event.name, event.runs, finished=False))
@@ -235,9 +242,16 @@ class LiveScreen(QWidget):
         self.bar.setValue(event.step)
         self.state.setText(
             f"Run {place} of {len(self.watched.runs)}   ·   epoch {event.epoch:.1f} of {self._epochs}   ·   "
-            f"{event.rate:,.0f} samples/s   ·   {duration(left)} left for this run   ·   {self._device}"
-            + (f"   ·   {len(self._waiting)} more waiting" if self._waiting else "")
+            f"{event.rate:,.0f} samples/s   ·   {duration(left)} left for this run   ·   {self._device}" + self._after(left)
         )
+
+    def _after(self, left: float) -> str:
+        """What comes after this run, in words."""
+        waiting = sum(not row.held for row in self.queue.rows)
+        if not waiting:
+            return ""
+        seconds = self.queue.seconds
+        return f"   ·   {many(waiting, 'experiment')} more" + (f", about {duration(seconds)}" if seconds else "")
 
     def _loading(self, event: Loading) -> None:
         self.pages.setCurrentIndex(1)
@@ -248,14 +262,19 @@ class LiveScreen(QWidget):
         self.state.setText(f"{event.text}{amount}; Cancel gives it up")
 
     def _finish(self, event: ExperimentFinished) -> None:
-        self._waiting.discard(event.experiment)
+        self.queue.reload()
         self.watched.finished = True
         self._latest = None
         self._set_running(False)
         self.bar.setRange(0, 1)
         self.bar.setValue(int(event.status == "done"))
-        words = {"done": "Done", "stopped": "Stopped", "failed": "Not all of it could be done", "interrupted": "Interrupted"}
-        self.state.setText(f"{words[event.status]}.")
+        words = {
+            "done": "Done.",
+            "stopped": "Stopped with a checkpoint. Resume in the history goes on from there.",
+            "failed": "Not all of it could be done.",
+            "interrupted": "Interrupted with a checkpoint.",
+        }
+        self.state.setText(words[event.status])
         if event.status == "failed":
             self.said.emit(f"{event.name}: {event.message}.")
 

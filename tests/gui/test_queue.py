@@ -1,0 +1,183 @@
+"""The queue on the Live screen, going on after a stop, and what was left from last time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from tests.experiments import launch as launch_here
+from tests.experiments import tiny
+from tests.gui.conftest import READY_MILLISECONDS
+from tests.gui.driving import WAIT, launch, make_small, wait_history
+from workbench.driver import Control
+from workbench.gui import preferences
+from workbench.gui.dialogs import MoreEpochsDialog
+from workbench.gui.main_window import MainWindow
+from workbench.history.writing import History
+
+
+def names(window: MainWindow) -> list[str]:
+    return [row.name for row in window.queue.rows]
+
+
+def with_three_waiting(qtbot: QtBot, window: MainWindow) -> None:
+    """One experiment that goes on, and three that wait."""
+    make_small(qtbot, window, epochs=50_000)
+    launch(qtbot, window)
+    for name in ("first", "second", "third"):
+        window.executor.submit(tiny(name=name))
+    qtbot.waitUntil(lambda: names(window) == ["first", "second", "third"], timeout=WAIT)
+
+
+def choose(window: MainWindow, *places: int) -> None:
+    window.queue.list.clearSelection()
+    for place in places:
+        window.queue.list.item(place).setSelected(True)
+    window.queue.list.setFocus()
+
+
+def end(qtbot: QtBot, window: MainWindow) -> None:
+    window.live.stop.click()
+    qtbot.waitUntil(lambda: window.live.watched.finished and not window.executor.busy, timeout=WAIT)
+
+
+def test_that_keys_reorder_hold_and_take_out_and_undo_puts_back(qtbot: QtBot, window: MainWindow) -> None:
+    with_three_waiting(qtbot, window)
+    assert window.queue.isVisible()
+    assert "3 experiments more" in window.live._after(1.0)
+    choose(window, 2)
+    qtbot.keyClick(window.queue.list, Qt.Key.Key_Up, Qt.KeyboardModifier.AltModifier)
+    qtbot.waitUntil(lambda: names(window) == ["first", "third", "second"], timeout=WAIT)
+    assert window.queue.selected() == [window.queue.rows[1].experiment]
+    qtbot.keyClick(window.queue.list, Qt.Key.Key_Down, Qt.KeyboardModifier.AltModifier)
+    qtbot.waitUntil(lambda: names(window) == ["first", "second", "third"], timeout=WAIT)
+    choose(window, 1, 2)
+    window.queue.actions_by_name["next"].trigger()
+    qtbot.waitUntil(lambda: names(window) == ["second", "third", "first"], timeout=WAIT)
+    choose(window, 0, 1, 2)
+    qtbot.keyClick(window.queue.list, Qt.Key.Key_Space)
+    qtbot.waitUntil(lambda: all(row.held for row in window.queue.rows), timeout=WAIT)
+    assert window.queue.actions_by_name["hold"].text() == "Go on"
+    choose(window, 0)
+    qtbot.keyClick(window.queue.list, Qt.Key.Key_Delete)
+    qtbot.waitUntil(lambda: names(window) == ["third", "first"], timeout=WAIT)
+    window.activateWindow()
+    qtbot.keyClick(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: names(window) == ["second", "third", "first"], timeout=WAIT)
+    end(qtbot, window)
+    assert names(window) == ["second", "third", "first"]
+
+
+def test_that_a_drag_reorders(qtbot: QtBot, window: MainWindow) -> None:
+    with_three_waiting(qtbot, window)
+    choose(window, 0, 1, 2)
+    window.queue.actions_by_name["hold"].trigger()
+    model = window.queue.list.model()
+    from PySide6.QtCore import QModelIndex
+
+    assert model.moveRow(QModelIndex(), 2, QModelIndex(), 0)
+    qtbot.waitUntil(lambda: names(window) == ["third", "first", "second"], timeout=WAIT)
+    end(qtbot, window)
+
+
+def test_that_an_experiment_is_duplicated_and_edited(qtbot: QtBot, window: MainWindow) -> None:
+    with_three_waiting(qtbot, window)
+    choose(window, 0)
+    qtbot.keyClick(window.queue.list, Qt.Key.Key_D, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: names(window) == ["first", "second", "third", "first"], timeout=WAIT)
+    choose(window, 1)
+    window.queue.actions_by_name["edit"].trigger()
+    qtbot.waitUntil(lambda: names(window) == ["first", "third", "first"], timeout=WAIT)
+    assert window.tabs.currentWidget() is window.setup
+    assert window.setup.table()["name"] == "second"
+    window.tabs.setCurrentWidget(window.live)
+    choose(window, 0, 1, 2)
+    window.queue.remove()
+    qtbot.waitUntil(lambda: not window.queue.rows, timeout=WAIT)
+    end(qtbot, window)
+
+
+def test_that_a_stopped_run_goes_on_from_the_history(qtbot: QtBot, window: MainWindow) -> None:
+    make_small(qtbot, window, epochs=400)
+    launch(qtbot, window)
+    qtbot.waitUntil(lambda: "Run 3" in window.live.state.text(), timeout=WAIT)
+    end(qtbot, window)
+    assert "Resume in the history" in window.live.state.text()
+    runs = wait_history(qtbot, window, 4)
+    window.history.select_runs([runs[2]])
+    qtbot.waitUntil(window.history.buttons["resume"].isEnabled, timeout=WAIT)
+    qtbot.mouseClick(window.history.buttons["resume"], Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.executor.busy, timeout=WAIT)
+    qtbot.waitUntil(lambda: window.tabs.currentWidget() is window.live, timeout=WAIT)
+    qtbot.waitUntil(lambda: window.live.watched.finished and window.live.state.text() == "Done.", timeout=WAIT)
+    assert wait_history(qtbot, window, 4) == runs
+    assert {row.status for row in window.history.model.experiments[0].rows} == {"done"}
+
+
+def test_that_a_finished_run_goes_on_with_more_epochs_as_one_curve(qtbot: QtBot, window: MainWindow) -> None:
+    make_small(qtbot, window, epochs=3)
+    launch(qtbot, window)
+    qtbot.waitUntil(lambda: window.live.watched.finished, timeout=WAIT)
+    runs = wait_history(qtbot, window, 4)
+    window.history.select_runs([runs[-1]])
+
+    def accept() -> None:
+        dialog = QApplication.activeModalWidget()
+        if isinstance(dialog, MoreEpochsDialog):
+            timer.stop()
+            dialog.epochs.setValue(5)
+            dialog.accept()
+
+    timer = QTimer(window)
+    timer.timeout.connect(accept)
+    timer.start(50)
+    qtbot.waitUntil(window.history.buttons["epochs"].isEnabled, timeout=WAIT)
+    qtbot.mouseClick(window.history.buttons["epochs"], Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: window.live.watched.name.endswith(", continued"), timeout=WAIT)
+    qtbot.waitUntil(lambda: window.live.watched.finished, timeout=WAIT)
+    wait_history(qtbot, window, 5)
+    new = window.history.model.experiments[0].rows[-1]
+    assert (new.role, new.epochs, new.status) == ("student", 5.0, "done")
+    window.history.compare_wanted.emit([runs[-1], new.id])
+    qtbot.waitUntil(lambda: len(window.compare.plot.line_keys()) == 2, timeout=WAIT)
+    assert (window.compare.plot.points(runs[-1]), window.compare.plot.points(new.id)) == (3, 5)
+
+
+def test_that_what_was_left_from_last_time_is_asked_about_and_goes_on(qtbot: QtBot, themed: None, tmp_path: Path) -> None:
+    path = tmp_path / "experiments.db"
+    control = Control()
+    with History(path) as history:
+        from workbench.events import Metrics
+
+        def interrupt(event: object) -> None:
+            if isinstance(event, Metrics) and event.run == 2:
+                control.interrupt()
+
+        from tests.experiments import engine
+        from workbench.experiment import run_experiment
+
+        run_experiment(engine(), history, history.enqueue(tiny(name="begun")), control, interrupt)
+        history.enqueue(tiny(name="not begun"))
+        history.leave_queue()
+        launch_here(history, tiny(name="done"))
+    window = MainWindow(path, preferences.load())
+    window.show()
+    window.start_threads()
+    qtbot.waitUntil(window.banner.isVisible, timeout=READY_MILLISECONDS)
+    assert window.banner.text.text().startswith("begun, not begun: interrupted last time. Go on from the last checkpoint?")
+    assert not window.executor.busy
+    window.tabs.setCurrentWidget(window.live)
+    assert [(row.name, row.held) for row in window.queue.rows] == [("begun", True), ("not begun", True)]
+    qtbot.mouseClick(window.banner.act, Qt.MouseButton.LeftButton)
+
+    def all_done() -> bool:
+        return {one.status for one in window.history.model.experiments} == {"done"}
+
+    window.tabs.setCurrentWidget(window.history)
+    qtbot.waitUntil(all_done, timeout=WAIT)
+    with qtbot.waitSignal(window.closed, timeout=WAIT):
+        window.close()
+    window.deleteLater()
