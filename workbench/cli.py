@@ -17,7 +17,9 @@ from workbench import __version__
 from workbench.config import ExperimentConfig
 from workbench.errors import HistoryError, WorkbenchError
 from workbench.history import reading
-from workbench.history.database import SqliteError, check_history, open_for_reading
+from workbench.history.database import SQLITE_VERSION, SqliteError, check_history, open_for_reading, wal_is_safe
+from workbench.history.doctor import examine, forget_states, usage
+from workbench.history.doctor import repair as repair_history
 from workbench.progress import ProgressPrinter
 from workbench.recipes import experiment_of, load_recipe, recipe_paths
 
@@ -227,6 +229,61 @@ def resume(
         return row.experiment
 
     ctx.exit(_do(history, settings, queue, as_json))
+
+
+@cli.command()
+@history_option
+@click.option("--repair", is_flag=True, help="Do what can be done about what is found; runs and metrics stay.")
+@click.option("--clean", is_flag=True, help="Remove what finished runs would need to go on with more epochs.")
+@json_option
+def doctor(history: Path, repair: bool, clean: bool, as_json: bool) -> None:
+    """Check the history's file, its metrics, its checkpoints and this machine; exit status 1 where something is wrong."""
+    from workbench.history.database import open_database
+
+    environment = _environment()
+    printer = ProgressPrinter()
+    with contextlib.closing(open_for_reading(history)) as database:
+        findings = examine(database, history, printer.tell)
+        files = usage(database, history)
+    if (repair and any(finding.repair for finding in findings)) or clean:
+        with contextlib.closing(open_database(history)) as database:
+            if repair:
+                repair_history(database, history, findings)
+            if clean:
+                forget_states(database, history, deleted_only=False)
+            findings = examine(database, history, printer.tell)
+            files = usage(database, history)
+    sizes: dict[str, int] = {}
+    for one in files:
+        sizes[one.kind] = sizes.get(one.kind, 0) + one.size
+    if as_json:
+        shown = [{"what": one.what, "run": one.run, "repair": one.repair} for one in findings]
+        click.echo(json.dumps({"findings": shown, "bytes": sizes, "environment": environment}))
+    else:
+        for key, value in environment.items():
+            click.echo(f"{key:20} {value}")
+        for kind, size in sorted(sizes.items()):
+            click.echo(f"{kind:20} {size / 1e6:,.1f} MB beside the history")
+        for finding in findings:
+            click.echo(f"- {finding.what}" + (f" (--repair: {finding.repair})" if finding.repair else ""))
+        click.echo("nothing is wrong" if not findings else f"{len(findings)} findings")
+    if findings:
+        raise click.exceptions.Exit(1)
+
+
+def _environment() -> dict[str, str]:
+    """What the workbench runs on, and what it lacks."""
+    import importlib.metadata
+    import platform
+
+    found = {"workbench": __version__, "python": platform.python_version(), "system": platform.platform()}
+    for name in ("torch", "torchvision", "PySide6", "pyqtgraph", "sqlite-utils"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    found["SQLite"] = SQLITE_VERSION + ("" if wal_is_safe() else ", whose write-ahead log has a bug; the slower journal is used")
+    return found
 
 
 @cli.command()

@@ -114,7 +114,7 @@ def test_that_a_stopped_run_goes_on_from_the_history(qtbot: QtBot, window: MainW
     qtbot.waitUntil(lambda: window.tabs.currentWidget() is window.live, timeout=WAIT)
     qtbot.waitUntil(lambda: window.live.watched.finished and window.live.state.text() == "Done.", timeout=WAIT)
     assert wait_history(qtbot, window, 4) == runs
-    assert {row.status for row in window.history.model.experiments[0].rows} == {"done"}
+    qtbot.waitUntil(lambda: {row.status for row in window.history.model.experiments[0].rows} == {"done"}, timeout=WAIT)
 
 
 def test_that_a_finished_run_goes_on_with_more_epochs_as_one_curve(qtbot: QtBot, window: MainWindow) -> None:

@@ -22,6 +22,7 @@ APPLICATION_ID = 0x44575242  # "DWRB"
 SCHEMA_VERSION = 2
 BUSY_SECONDS = 30.0
 
+SQLITE_VERSION: str = sqlite3.sqlite_version
 SqliteError = sqlite3.Error
 """What the SQLite in use raises: pysqlite3's errors where it is installed, else Python's own."""
 
@@ -39,7 +40,7 @@ def open_database(path: Path) -> Database:
     try:
         database = _connect(path)
         try:
-            _set_journal(database, "WAL" if _wal_is_safe() else "TRUNCATE")
+            _set_journal(database, "WAL" if wal_is_safe() else "TRUNCATE")
             database.execute("PRAGMA synchronous=FULL")
             _create(database)
             _migrate(database, path)
@@ -243,7 +244,7 @@ def _content_with_log(path: Path) -> tuple[int, int, int]:
     return numbers[0], numbers[1], tables
 
 
-def _wal_is_safe() -> bool:
+def wal_is_safe() -> bool:
     """Whether this SQLite is free of the WAL-reset bug (fixed in 3.51.3, and in 3.50.7 and 3.44.6)."""
     version = sqlite3.sqlite_version_info
     return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
