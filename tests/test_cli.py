@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -20,7 +21,7 @@ from click.testing import CliRunner, Result
 from tests.experiments import DIVERGING, TINY, launch, tiny, tree
 from workbench.cli import cli
 from workbench.history import reading
-from workbench.history.database import open_for_reading
+from workbench.history.database import back_up, open_database, open_for_reading
 from workbench.history.writing import History
 from workbench.recipes import experiment_of, recipe_paths
 
@@ -254,6 +255,50 @@ def test_that_bad_input_is_one_sentence_exit_status_2_and_changes_nothing(
     assert result.exit_code == 2
     assert result.stdout == ""
     assert tree(folder) == before
+
+
+class TestImport:
+    def test_that_a_weight_file_becomes_a_run_that_can_teach(self, folder: Path) -> None:
+        assert workbench("run", "../tiny.toml").exit_code == 0
+        with closing(open_for_reading(folder / "experiments.db")) as database:
+            (errors,) = (row.figures["test_errors"] for row in reading.list_runs(database, [1]))
+            stored = reading.stored_file(database, folder / "experiments.db", 1, "weights")
+        assert stored is not None
+        changes = ["--set", "model.layers=1", "--set", "model.units=16"]
+        result = workbench("import", stored.path, *changes, "--name", "mine", "--json")
+        assert result.exit_code == 0, result.stderr
+        found = json.loads(result.stdout)
+        assert (found["run"], found["role"], found["status"], found["test_errors"]) == (5, "teacher", "done", errors)
+        taught = workbench("run", "../tiny.toml", "--set", "teachers=[{run=5}]", "--json")
+        assert taught.exit_code == 0, taught.stderr
+        assert json.loads(taught.stdout.splitlines()[-1])["parents"] == [5]
+
+    def test_that_weights_of_another_model_are_refused_and_nothing_is_entered(self, folder: Path) -> None:
+        assert workbench("run", "../tiny.toml").exit_code == 0
+        with closing(open_for_reading(folder / "experiments.db")) as database:
+            stored = reading.stored_file(database, folder / "experiments.db", 1, "weights")
+        assert stored is not None
+        result = workbench("import", stored.path, "--set", "model.units=99")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "does not fit the model: " in result.stderr
+        assert len(shown("runs")) == 4
+
+
+class TestDoctor:
+    def test_that_a_sound_history_exits_with_0_and_a_damaged_one_with_1(self, filled: Path, tmp_path: Path) -> None:
+        sound = workbench("doctor", "--history", filled)
+        assert (sound.exit_code, sound.stdout.splitlines()[-1]) == (0, "nothing is wrong")
+        assert "SQLite" in sound.stdout
+        copy = tmp_path / "copy.db"
+        with closing(open_for_reading(filled)) as database:
+            shutil.copy(back_up(database, tmp_path / "experiments.db", "test"), copy)
+        with closing(open_database(copy)) as target:
+            target.execute("UPDATE metrics SET value = value + 1 WHERE run = 1 AND step = 1")
+        damaged = workbench("doctor", "--history", copy, "--json")
+        assert damaged.exit_code == 1
+        whats = [finding["what"] for finding in json.loads(damaged.stdout)["findings"]]
+        assert any("of run 1 is not what was written" in what for what in whats)
+        assert any("is gone" in what for what in whats)
 
 
 class TestLists:

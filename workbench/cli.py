@@ -21,7 +21,7 @@ from workbench.history.database import SQLITE_VERSION, SqliteError, check_histor
 from workbench.history.doctor import examine, forget_states, usage
 from workbench.history.doctor import repair as repair_history
 from workbench.progress import ProgressPrinter
-from workbench.recipes import experiment_of, load_recipe, recipe_paths
+from workbench.recipes import experiment_of, key_values, load_recipe, recipe_paths, with_values
 
 if TYPE_CHECKING:
     from workbench.driver import Control
@@ -229,6 +229,40 @@ def resume(
         return row.experiment
 
     ctx.exit(_do(history, settings, queue, as_json))
+
+
+@cli.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--set",
+    "changes",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="The model and the data: model.model=mlp, model.units=800, data.dataset=mnist…",
+)
+@click.option("--name", default="", help="How the history calls it; else the file's name.")
+@history_option
+@data_option
+@device_option
+@json_option
+def import_(
+    file: Path, changes: tuple[str, ...], name: str, history: Path, folders: tuple[Path, ...], device: str, as_json: bool
+) -> None:
+    """Enter the weights of FILE (.safetensors, or .pt of plain tensors) as a finished run that can teach."""
+    from workbench.config import RunConfig
+    from workbench.engine import Engine, EngineSettings
+    from workbench.history.writing import History
+    from workbench.importing import import_weights
+
+    check_history(history)
+    engine = Engine(EngineSettings(**_settings(device, 0, folders, False)))
+    config = RunConfig.from_dict(with_values({}, key_values(changes)))
+    engine.data(config.data, ProgressPrinter().tell)
+    with History(history) as opened:
+        run = import_weights(engine, opened, file, config, name)
+        with contextlib.closing(open_for_reading(history)) as database:
+            rows = reading.list_runs(database, [run])
+            click.echo(json.dumps(run_object(database, rows[0])) if as_json else table(rows))
 
 
 @cli.command()

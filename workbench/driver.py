@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, field
 
 import torch
 
-from workbench.config import RunConfig
+from workbench.config import ModelConfig, RunConfig
 from workbench.distill import checkpoints
+from workbench.distill.data import ResidentData
 from workbench.distill.ensembles import Ensemble
 from workbench.distill.evaluation import fidelity, figures, logits_on
 from workbench.distill.sources import Tell
@@ -300,17 +301,21 @@ def _finish(under_way: UnderWay, run: int, trainer: Trainer, ensemble: Ensemble 
     history.record_speed(run, trainer.samples_per_second)
 
 
-def _write_weights(under_way: UnderWay, run: int, trainer: Trainer, weights: dict[str, torch.Tensor]) -> None:
-    data, model = trainer.job.data, trainer.job.config.model
-    about = {
+def about_weights(data: ResidentData, model: ModelConfig, epoch: int) -> dict[str, object]:
+    """What stands beside weights in their file: the model, the images and classes they are for."""
+    return {
         "model": asdict(model),
         "shape": list(data.shape),
         "classes": list(data.classes),
         "mean": data.mean.flatten().tolist(),
         "deviation": data.deviation.flatten().tolist(),
         "dataset": data.name,
-        "epoch": trainer.epochs_done,
+        "epoch": epoch,
     }
+
+
+def _write_weights(under_way: UnderWay, run: int, trainer: Trainer, weights: dict[str, torch.Tensor]) -> None:
+    about = about_weights(trainer.job.data, trainer.job.config.model, trainer.epochs_done)
     _write(under_way, run, ("weights",), trainer.step, weights, about)
 
 

@@ -31,11 +31,16 @@ def experiment_of(recipe: str, changes: Sequence[str] = ()) -> ExperimentConfig:
         )
     tables = {"name": path.stem} | load_recipe(path)
     try:
-        return ExperimentConfig.from_dict(with_values(tables, [_change(text) for text in changes]))
+        return ExperimentConfig.from_dict(with_values(tables, key_values(changes)))
     except ConfigError as error:
         if changes or recipe in known:
             raise
         raise ConfigError("", f"{path}: {error}") from None
+
+
+def key_values(changes: Sequence[str]) -> list[tuple[str, Any]]:
+    """``KEY=VALUE`` texts of the command line as pairs, the values read as TOML where they are that."""
+    return [_change(text) for text in changes]
 
 
 def _change(text: str) -> tuple[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
 from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
@@ -12,24 +13,25 @@ from typing import Any
 from PySide6.QtCore import QTimer, QUrl, Signal
 from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDesktopServices, QKeySequence
 from PySide6.QtWidgets import (
-    QFrame,
-    QHBoxLayout,
+    QApplication,
     QMainWindow,
     QMessageBox,
-    QPushButton,
+    QSystemTrayIcon,
     QTabWidget,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from workbench import questions
 from workbench.config import ExperimentConfig
-from workbench.errors import ConfigError
+from workbench.errors import ConfigError, WorkbenchError
 from workbench.events import EngineFailed, EngineReady, ExperimentFinished, Note, RunFinished
 from workbench.gui import preferences, theme
+from workbench.gui.awake import Awake
+from workbench.gui.banner import Banner
 from workbench.gui.compare.screen import CompareScreen
 from workbench.gui.dialogs import SettingsDialog, show_about
+from workbench.gui.files_dialogs import DiskDialog, RestoreDialog
 from workbench.gui.forms import label
 from workbench.gui.history.screen import HistoryScreen
 from workbench.gui.live.queue_panel import QueuePanel
@@ -38,6 +40,7 @@ from workbench.gui.preferences import Preferences
 from workbench.gui.run_feed import RunFeed
 from workbench.gui.setup.screen import SetupScreen
 from workbench.history import changes, reading
+from workbench.history.backups import back_up_daily, list_backups, restore
 from workbench.history.reading import QueuedRow
 from workbench.history.thread import HistoryThread
 from workbench.paths import log_path
@@ -47,36 +50,11 @@ JOIN_MILLISECONDS = 50
 TOLD_MILLISECONDS = 8000
 
 
-class Banner(QFrame):
-    """A sentence above everything, until it is dismissed, and what can be done about it."""
+class _Restored:
+    """News that the exchange of the files is over."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.setFrameShape(QFrame.Shape.StyledPanel)
-        self.text = label(wrap=True)
-        self.act = QPushButton()
-        self.act.clicked.connect(self._do)
-        self._done: Callable[[], None] = self.hide
-        away = QToolButton()
-        away.setText("Dismiss")
-        away.clicked.connect(self.hide)
-        row = QHBoxLayout(self)
-        row.addWidget(self.text, 1)
-        row.addWidget(self.act)
-        row.addWidget(away)
-        self.hide()
-
-    def say(self, sentence: str, action: str = "", done: Callable[[], None] | None = None) -> None:
-        """Show a sentence, and a button where there is something to do about it."""
-        self.text.setText(sentence)
-        self.act.setText(action)
-        self.act.setVisible(bool(action))
-        self._done = done or self.hide
-        self.show()
-
-    def _do(self) -> None:
-        self.hide()
-        self._done()
+    def __init__(self, words: str) -> None:
+        self.words = words
 
 
 class MainWindow(QMainWindow):
@@ -92,10 +70,11 @@ class MainWindow(QMainWindow):
         self._closing = False
         self._changes = 0
         self._may_ask = True
+        self._tray: QSystemTrayIcon | None = None
         self.setWindowTitle(f"{history.name} – Distillation workbench")
         self.feed = RunFeed(self)
-        self.executor: Executor = LocalThread(history, chosen.engine(folders, device), self.feed.post)
-        self.history_thread = HistoryThread(history, self.feed.post)
+        self.awake = Awake()
+        self.executor, self.history_thread = self._threads()
         self.setup = SetupScreen(self._ask_engine)
         self.history = HistoryScreen(self._ask_history, self._change_history)
         self.queue = QueuePanel(self._ask_history, self._change_history, self.history.undo_stack)
@@ -120,6 +99,10 @@ class MainWindow(QMainWindow):
         self.resize(1260, 740)
         preferences.restore_layout(self)
 
+    def _threads(self) -> tuple[Executor, HistoryThread]:
+        settings = self.preferences.engine(self._folders, self._device)
+        return LocalThread(self.history_path, settings, self.feed.post), HistoryThread(self.history_path, self.feed.post)
+
     def start_threads(self) -> None:
         """Start the engine and the history thread, once the window is on the screen."""
         self.executor.start()
@@ -133,12 +116,12 @@ class MainWindow(QMainWindow):
         self.setup.past_run_wanted.connect(self._choose_past_set_up)
         self.setup.teachers.past_wanted.connect(self._choose_past_run)
         self.live.pause_wanted.connect(lambda on: self.executor.pause() if on else self.executor.resume())
-        self.live.stop_wanted.connect(self.executor.stop)
+        self.live.stop_wanted.connect(lambda: self.executor.stop())
         self.live.results_wanted.connect(self._compare)
         self.live.said.connect(self.banner.say)
-        self.queue.changed.connect(self.executor.wake)
+        self.queue.changed.connect(lambda: self.executor.wake())
         self.queue.edit_wanted.connect(self._open_setup)
-        self.queue.again_wanted.connect(self.executor.submit)
+        self.queue.again_wanted.connect(lambda config: self.executor.submit(config))
         self.queue.said.connect(self._tell)
         self.queue.times_wanted.connect(self._ask_times)
         self.history.resume_wanted.connect(self._resume)
@@ -155,6 +138,9 @@ class MainWindow(QMainWindow):
         file, edit, run, view, help_ = (self.menuBar().addMenu(name) for name in ("&File", "&Edit", "&Run", "&View", "&Help"))
         self._act(file, "Open recipe…", "Ctrl+O", self._open_recipe)
         self._act(file, "Save as recipe…", "Ctrl+S", self.setup.save_file)
+        file.addSeparator()
+        self._act(file, "Restore a backup…", "", self.show_backups)
+        self._act(file, "Disk usage…", "", self.show_disk_usage)
         file.addSeparator()
         self._act(file, "Settings…", "Ctrl+,", self.show_settings)
         self._act(file, "Quit", "Ctrl+Q", self.close)
@@ -213,10 +199,13 @@ class MainWindow(QMainWindow):
                 self.setup.set_engine_there(True)
                 self.history.reload()
                 self._ask_history("left", reading.list_queue, self._offer_what_waits)
+                self._ask_history("backup", lambda _: back_up_daily(self.history_path), lambda _: None)
             case EngineFailed():
                 self.setup.set_engine_there(False, "the engine is not running; start the workbench again")
                 self.engine_state.setText("the engine is not running")
                 self.banner.say(news.message)
+            case _Restored():
+                self._restored(news.words)
             case Note(run=0):
                 self.banner.say(news.text)
             case _:
@@ -224,6 +213,18 @@ class MainWindow(QMainWindow):
                 if isinstance(news, (RunFinished, ExperimentFinished)):
                     self.history.reload()
                     self.setup.refresh()
+                self.awake.keep(self.executor.busy and not isinstance(news, ExperimentFinished))
+                if isinstance(news, ExperimentFinished) and not self.isActiveWindow():
+                    self._notify(news)
+
+    def _notify(self, news: ExperimentFinished) -> None:
+        """Tell a person who looks at something else that an experiment is over."""
+        QApplication.alert(self)
+        if QSystemTrayIcon.isSystemTrayAvailable():
+            if self._tray is None:
+                self._tray = QSystemTrayIcon(QApplication.windowIcon(), self)
+                self._tray.show()
+            self._tray.showMessage(f"{news.name}: {news.status}", news.message or "All of its runs are in the history.")
 
     def _launch(self, config: ExperimentConfig) -> None:
         self.banner.hide()
@@ -340,6 +341,54 @@ class MainWindow(QMainWindow):
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(log_path()))):
             self.banner.say(f"The log file is {log_path()}.")
 
+    # Files beside the history
+
+    def show_disk_usage(self) -> None:
+        """What the files beside the history take, and what of it may go."""
+        DiskDialog(
+            self.history_path,
+            lambda reading, shown: self._ask_history("disk", reading, shown),
+            lambda change, done: self._change_history("disk", change, done),
+            self,
+        ).exec()
+
+    def show_backups(self) -> None:
+        """Choose a backup that takes the history's place."""
+        if self.executor.busy:
+            self.banner.say("A model is training; stop it before you restore a backup.")
+            return
+        dialog = RestoreDialog(list_backups(self.history_path), self)
+        if dialog.exec() and (chosen := dialog.chosen()):
+            self._restore(chosen)
+
+    def _restore(self, backup: Path) -> None:
+        """End both threads, exchange the files, and begin anew with what was restored."""
+        self.setEnabled(False)
+        self.engine_state.setText("restoring…")
+        old = (self.executor, self.history_thread)
+
+        def work() -> None:
+            for thread in old:
+                thread.close()
+                thread.join()
+            try:
+                kept = restore(self.history_path, backup)
+                words = f"Restored. What was there before is kept as {kept.name if kept else 'nothing'}."
+            except WorkbenchError as error:
+                words = f"{error}."
+            self.feed.post(_Restored(words))
+
+        threading.Thread(target=work, name="restore").start()
+
+    def _restored(self, words: str) -> None:
+        self.setEnabled(True)
+        self.history.undo_stack.clear()
+        self.feed.forget()
+        self.executor, self.history_thread = self._threads()
+        self.start_threads()
+        self.engine_state.setText("starting the engine…")
+        self.banner.say(words)
+
     # Closing
 
     def end(self) -> None:
@@ -352,6 +401,7 @@ class MainWindow(QMainWindow):
         if self._ended():
             event.accept()
             self.feed.stop()
+            self.awake.keep(False)
             self.closed.emit()
             return
         event.ignore()

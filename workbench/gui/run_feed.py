@@ -79,6 +79,12 @@ class RunFeed(QObject):
             else:
                 self.news.emit(news)
 
+    def forget(self) -> None:
+        """Expect no more answers: whoever was asked is gone."""
+        self._next.clear()
+        self._asked.clear()
+        self._under_way.clear()
+
     def stop(self) -> None:
         """Deliver nothing more."""
         self._timer.stop()
