@@ -11,6 +11,8 @@ from workbench.config import ExperimentConfig, RunConfig
 from workbench.recipes import with_values
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from workbench.driver import Control
     from workbench.engine import Engine
     from workbench.events import Event
@@ -47,6 +49,41 @@ def engine() -> Engine:
     from workbench.engine import Engine, EngineSettings
 
     return Engine(EngineSettings(device="cpu", threads=1))
+
+
+def any_config(random: np.random.Generator) -> ExperimentConfig:
+    """A small experiment with any optimiser, schedule, model, jitter and loss."""
+
+    def pick(*choices: Any) -> Any:
+        return choices[int(random.integers(len(choices)))]
+
+    def training() -> dict[str, Any]:
+        return {
+            "epochs": 3,
+            "batch_size": pick(32, 64),
+            "optimizer": pick("sgd", "adamw"),
+            "learning_rate": 0.01,
+            "schedule": pick("constant", "cosine", "linear", "step"),
+            "step_epochs": 1,
+            "warmup": pick(0.0, 0.5),
+            "weight_decay": pick(0.0, 0.01),
+            "jitter": pick(0, 1),
+            "flip": pick(False, True),
+            "patience": pick(0, 1),
+            "keep": pick("best", "last"),
+        }
+
+    return tiny(
+        teachers=[
+            {"model": "mlp", "layers": 1, "units": 16, "dropout": 0.5, "input_dropout": 0.2, "max_norm": 1.0},
+            pick({"model": "cnn", "channels": 4}, {"model": "resnet", "depth": 8, "width": 4}),
+        ],
+        teacher_training=training(),
+        training=training(),
+        distillation={"hard_weight": pick(0.0, 0.3), "mean": pick("arithmetic", "geometric"), "temperature": 3.0},
+        transfer={"fraction": 0.3},
+        seed=int(random.integers(1000)),
+    )
 
 
 def launch(history: History, config: ExperimentConfig, control: Control | None = None) -> tuple[str, list[Event]]:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.experiments import DIVERGING, add_run, engine, launch, tiny
+from tests.experiments import DIVERGING, add_run, any_config, engine, launch, tiny
 from workbench import device_lease, driver
 from workbench.config import ExperimentConfig
 from workbench.distill import checkpoints
@@ -90,41 +90,6 @@ def digits_as_idx(folder: Path, cases: int) -> Path:
     arrays = (train.images[:cases, 0], train.labels[:cases], test.images[:, 0], test.labels)
     names = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
     return write_idx(folder, {name: idx_bytes(array) for name, array in zip(names, arrays, strict=True)})
-
-
-def any_config(random: np.random.Generator) -> ExperimentConfig:
-    """A small experiment with any optimiser, schedule, model, jitter and loss."""
-
-    def pick(*choices: Any) -> Any:
-        return choices[int(random.integers(len(choices)))]
-
-    def training() -> dict[str, Any]:
-        return {
-            "epochs": 3,
-            "batch_size": pick(32, 64),
-            "optimizer": pick("sgd", "adamw"),
-            "learning_rate": 0.01,
-            "schedule": pick("constant", "cosine", "linear", "step"),
-            "step_epochs": 1,
-            "warmup": pick(0.0, 0.5),
-            "weight_decay": pick(0.0, 0.01),
-            "jitter": pick(0, 1),
-            "flip": pick(False, True),
-            "patience": pick(0, 1),
-            "keep": pick("best", "last"),
-        }
-
-    return tiny(
-        teachers=[
-            {"model": "mlp", "layers": 1, "units": 16, "dropout": 0.5, "input_dropout": 0.2, "max_norm": 1.0},
-            pick({"model": "cnn", "channels": 4}, {"model": "resnet", "depth": 8, "width": 4}),
-        ],
-        teacher_training=training(),
-        training=training(),
-        distillation={"hard_weight": pick(0.0, 0.3), "mean": pick("arithmetic", "geometric"), "temperature": 3.0},
-        transfer={"fraction": 0.3},
-        seed=int(random.integers(1000)),
-    )
 
 
 class Told(list[Event]):
