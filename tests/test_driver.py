@@ -531,6 +531,14 @@ class TestContinuing:
         status, events = launch(history, tiny(teacher_training__epochs=5))
         assert (status, finished(events)[0]) == ("done", ("teacher 1", "done"))
 
+    def test_that_data_that_has_changed_since_is_not_gone_on_with(self, history: History, tmp_path: Path) -> None:
+        folder = digits_as_idx(tmp_path / "digits", cases=500)
+        launch(history, tiny(data__dataset=str(folder)))
+        experiment = continue_run(history, 4, 9)
+        digits_as_idx(folder, cases=501)
+        assert run_experiment(engine(), history, experiment, Control(), lambda _: None) == "failed"
+        assert rows(history, experiment)[0].message.endswith("is no longer what this run began with; launch it anew")
+
     @pytest.mark.parametrize(
         ("run", "epochs", "kind", "words"),
         [

@@ -163,12 +163,15 @@ class LocalThread:
             self._answer_all(engine, history)
             self._take_launches(history)
             while not self._closing and (experiment := history.next_in_queue()) is not None:
-                self._do(engine, history, experiment)
+                begun = self._do(engine, history, experiment)
                 self._answer_all(engine, history)
+                if not begun:
+                    break
         self._take_launches(history)
         history.leave_queue()
 
-    def _do(self, engine: Engine, history: History, experiment: int) -> None:
+    def _do(self, engine: Engine, history: History, experiment: int) -> bool:
+        """Do one experiment; False where it could not even be begun."""
         import torch
 
         from workbench.driver import Control
@@ -186,10 +189,12 @@ class LocalThread:
             run_experiment(engine, history, experiment, self._control, self._post)
         except WorkbenchError as error:
             self._post(Note(0, f"{error}."))
+            return False
         finally:
             self._control = None
         if engine.device.type != device:
             self._post(EngineReady(engine.device.type, torch.__version__))
+        return True
 
     def _take_launches(self, history: History) -> None:
         while not self._launches.empty():

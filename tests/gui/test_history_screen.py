@@ -172,3 +172,39 @@ def test_that_the_comparison_shows_the_metric_chosen(qtbot: QtBot, window: MainW
     qtbot.waitUntil(lambda: {curve.metric for curve in window.compare._found.curves} == {metric}, timeout=WAIT)
     assert len(window.compare.plot.line_keys()) == 4
     assert all(window.compare.plot.points(run) >= 2 for run in runs)
+
+
+def test_that_a_run_whose_program_was_killed_is_not_said_to_run_for_long(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import os, sys; from pathlib import Path; from tests.experiments import add_run, tiny; "
+        "from workbench.history.writing import History; h = History(Path(sys.argv[1])); e = h.enqueue(tiny()); h.claim(e); "
+        "r = add_run(h, e, 'teacher'); h.start_run(r, fingerprint='f', data_digest='d', steps=1, environment={}); os._exit(9)"
+    )
+    window.tabs.setCurrentWidget(window.history)
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "experiments.db")], check=False, cwd=Path(__file__).parents[2])
+    window._watch.setInterval(50)
+
+    def marked() -> bool:
+        return [row.status for one in window.history.model.experiments for row in one.rows] == ["interrupted"]
+
+    qtbot.waitUntil(marked, timeout=WAIT)
+
+
+def test_that_a_comparison_follows_a_run_of_another_program(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
+    from tests.experiments import add_run, tiny
+    from workbench.events import Metrics
+    from workbench.history.writing import History
+
+    with History(tmp_path / "experiments.db") as history:
+        run = add_run(history, history.enqueue(tiny()), "teacher")
+        history.start_run(run, fingerprint="f", data_digest="d", steps=9, environment={})
+        history.write_metrics([Metrics(run, 1, 1.0, 0.1, (("val_accuracy", 0.5),))])
+        window.history.compare_wanted.emit([run])
+        qtbot.waitUntil(lambda: window.compare.plot.points(run) == 1, timeout=WAIT)
+        history.write_metrics([Metrics(run, 2, 2.0, 0.2, (("val_accuracy", 0.6),))])
+        qtbot.waitUntil(lambda: window.compare.plot.points(run) == 2, timeout=WAIT)

@@ -26,7 +26,8 @@ class Descent(Protocol):
 def descent(model: nn.Module, optimizer: Optimizer, precision: AbstractContextManager[None] | None = None) -> Descent:
     """By hand for a plain perceptron in float32, where that is a sixth faster; else by autograd."""
     layers = _perceptron(model)
-    return ByHand(layers, optimizer) if layers and precision is None else ByAutograd(model, optimizer, precision)
+    known = all(layer.weight.device.type in ("cpu", "cuda") for layer in layers)
+    return ByHand(layers, optimizer) if layers and known and precision is None else ByAutograd(model, optimizer, precision)
 
 
 class ByAutograd:

@@ -58,6 +58,14 @@ def smoothed(values: np.ndarray, weight: float) -> np.ndarray:
     return result
 
 
+class _ValueAxis(pg.AxisItem):  # type: ignore[misc]
+    """An axis whose logarithmic ticks are written as plain numbers."""
+
+    def logTickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
+        """The texts of ticks at powers of ten."""
+        return [f"{10.0**value * scale:g}" for value in values]
+
+
 def _look(line: Line) -> tuple[object, ...]:
     return line.name, line.colour, line.front, line.dashed, line.legend
 
@@ -76,7 +84,7 @@ class CurvePlot(QWidget):
         self._log = False
         self._x_name = "step"
         self._title = label(title)
-        self.plot = pg.PlotWidget()
+        self.plot = pg.PlotWidget(axisItems={"left": _ValueAxis("left")})
         self.plot.setAccessibleName(title)
         self.plot.setDownsampling(auto=True, mode="peak")
         self.plot.setClipToView(True)

@@ -48,6 +48,7 @@ from workbench.runner import Executor, LocalThread
 
 JOIN_MILLISECONDS = 50
 TOLD_MILLISECONDS = 8000
+WATCH_MILLISECONDS = 5000
 
 
 class _Restored:
@@ -94,6 +95,9 @@ class MainWindow(QMainWindow):
         self.engine_state = label("starting the engine…", "faint")
         self.statusBar().addWidget(self.engine_state, 1)
         self.statusBar().addPermanentWidget(label(str(history.absolute()), "faint"))
+        self._watch = QTimer(self)
+        self._watch.setInterval(WATCH_MILLISECONDS)
+        self._watch.timeout.connect(self._look_for_dead)
         self._menus()
         self._wire()
         self.resize(1260, 740)
@@ -107,6 +111,7 @@ class MainWindow(QMainWindow):
         """Start the engine and the history thread, once the window is on the screen."""
         self.executor.start()
         self.history_thread.start()
+        self.history.reload()
 
     def _wire(self) -> None:
         self.feed.news.connect(self._take)
@@ -197,6 +202,7 @@ class MainWindow(QMainWindow):
                 self._device_in_use, self._torch = news.device, news.torch
                 self.engine_state.setText(f"ready on {news.device}")
                 self.setup.set_engine_there(True)
+                self._watch.start()
                 self.history.reload()
                 self._ask_history("left", reading.list_queue, self._offer_what_waits)
                 self._ask_history("backup", lambda _: back_up_daily(self.history_path), lambda _: None)
@@ -230,6 +236,17 @@ class MainWindow(QMainWindow):
         self.banner.hide()
         self.executor.submit(config)
         self.tabs.setCurrentWidget(self.live)
+
+    def _look_for_dead(self) -> None:
+        """A program that was killed leaves runs that are said to be running; they are not."""
+
+        def marked(runs: int) -> None:
+            if runs:
+                self.history.reload()
+                self.queue.reload()
+
+        path = self.history_path
+        self._change_history("dead", lambda database: changes.mark_interrupted(database, path), marked)
 
     def _tell(self, text: str) -> None:
         self.statusBar().showMessage(text, TOLD_MILLISECONDS)
@@ -364,6 +381,7 @@ class MainWindow(QMainWindow):
     def _restore(self, backup: Path) -> None:
         """End both threads, exchange the files, and begin anew with what was restored."""
         self.setEnabled(False)
+        self._watch.stop()
         self.engine_state.setText("restoring…")
         old = (self.executor, self.history_thread)
 
@@ -410,6 +428,7 @@ class MainWindow(QMainWindow):
         if self._may_ask and self.executor.busy and not self._may_stop():
             return
         self._closing = True
+        self._watch.stop()
         preferences.remember_layout(self)
         self.engine_state.setText("stopping with a checkpoint…")
         self.setEnabled(False)
@@ -429,7 +448,7 @@ class MainWindow(QMainWindow):
         box = QMessageBox(self)
         box.setWindowTitle("A model is training")
         box.setText("A model is still training.")
-        box.setInformativeText("Stop it with a checkpoint and quit, or keep training?")
+        box.setInformativeText("Stop it with a checkpoint and quit? Next time the workbench asks whether to go on.")
         stop = box.addButton("Stop and quit", QMessageBox.ButtonRole.AcceptRole)
         keep = box.addButton("Keep training", QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(keep)

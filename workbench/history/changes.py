@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlite_utils import Database
 
 from workbench.errors import HistoryError
-from workbench.history.database import now, writing
+from workbench.history.database import files_folder, now, writing
+from workbench.history.liveness import host, is_alive
 
 
 def delete(database: Database, runs: Sequence[int], experiments: Sequence[int] = ()) -> None:
@@ -33,6 +35,39 @@ def take_back(database: Database, runs: Sequence[int], experiments: Sequence[int
             database.execute("DELETE FROM bin WHERE run = ?", [run])
         for experiment in experiments:
             database.execute("UPDATE experiments SET deleted = NULL WHERE id = ?", [experiment])
+
+
+def mark_interrupted(database: Database, history: Path) -> int:
+    """Mark what dead processes left unfinished as interrupted, and hold their part of the queue; the number of runs."""
+    locks = files_folder(history) / "locks"
+    others = database.execute(
+        "SELECT id, lock, host FROM processes WHERE id IN (SELECT process FROM runs WHERE status IN"
+        " ('waiting', 'running') UNION SELECT claimed_by FROM queue UNION SELECT process FROM queue)",
+    ).fetchall()
+    gone = [row for row in others if row["host"] == host() and not is_alive(locks / row["lock"])]
+    if not gone:
+        return 0
+    message = "the program ended before the run did"
+    marked = 0
+    with writing(database):
+        for process in [row["id"] for row in gone]:
+            marked += database.execute(
+                "UPDATE runs SET status = 'interrupted', message = ?, finished = ? WHERE process = ?"
+                " AND status IN ('waiting', 'running')",
+                [message, now(), process],
+            ).rowcount
+            database.execute(
+                "UPDATE experiments SET status = 'interrupted', message = ?, finished = ? WHERE status = 'running' AND id IN"
+                " (SELECT experiment FROM queue WHERE claimed_by = ?)",
+                [message, now(), process],
+            )
+            database.execute(
+                "UPDATE queue SET held = 1, claimed_by = NULL, process = NULL WHERE claimed_by = ? OR process = ?",
+                [process, process],
+            )
+    for row in gone:
+        (locks / row["lock"]).unlink(missing_ok=True)
+    return marked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

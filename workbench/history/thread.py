@@ -13,6 +13,7 @@ from sqlite_utils import Database
 
 from workbench.errors import WorkbenchError
 from workbench.events import Answer
+from workbench.history.changes import mark_interrupted
 from workbench.history.database import SqliteError, open_database, open_for_reading
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class HistoryThread:
                 if not connections:
                     connections[True] = open_database(self._path)
                     connections[False] = open_for_reading(self._path)
+                    mark_interrupted(connections[True], self._path)
                 self._post(Answer(token, reading(connections[writes]), None))
             except Exception as error:
                 if not isinstance(error, (WorkbenchError, SqliteError)):

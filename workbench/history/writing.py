@@ -16,8 +16,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from workbench.config import ExperimentConfig, RunConfig, flat
 from workbench.errors import CannotWrite, HistoryError
 from workbench.events import Metrics
+from workbench.history.changes import mark_interrupted
 from workbench.history.database import files_folder, now, open_database, writing
-from workbench.history.liveness import ProcessLock, host, is_alive
+from workbench.history.liveness import ProcessLock, host
 from workbench.history.reading import PastRun, StoredFile, experiment_rows, parents, past_run, stored_file
 
 P = ParamSpec("P")
@@ -131,31 +132,8 @@ class History:
         self.close()
 
     def mark_interrupted(self) -> int:
-        """Mark what dead processes left unfinished as interrupted, and hold their part of the queue; the number of runs."""
-        locks = files_folder(self.path) / "locks"
-        others = self._database.query("SELECT id, lock, host FROM processes WHERE id <> ?", [self._process])
-        gone = [row for row in others if row["host"] == host() and not is_alive(locks / row["lock"])]
-        message = "the program ended before the run did"
-        marked = 0
-        with writing(self._database):
-            for process in [row["id"] for row in gone]:
-                marked += self._database.execute(
-                    "UPDATE runs SET status = 'interrupted', message = ?, finished = ? WHERE process = ?"
-                    " AND status IN ('waiting', 'running')",
-                    [message, now(), process],
-                ).rowcount
-                self._database.execute(
-                    "UPDATE experiments SET status = 'interrupted', message = ?, finished = ? WHERE status = 'running' AND id IN"
-                    " (SELECT experiment FROM queue WHERE claimed_by = ?)",
-                    [message, now(), process],
-                )
-                self._database.execute(
-                    "UPDATE queue SET held = 1, claimed_by = NULL, process = NULL WHERE claimed_by = ? OR process = ?",
-                    [process, process],
-                )
-        for row in gone:
-            (locks / row["lock"]).unlink(missing_ok=True)
-        return marked
+        """See :func:`workbench.history.changes.mark_interrupted`."""
+        return mark_interrupted(self._database, self.path)
 
     # Experiments and their queue
 
@@ -302,7 +280,11 @@ class History:
                 multiply_adds=row["multiply_adds"],
             )
             new = self._add_run(experiment, entry, teachers)
-            self._database.execute("UPDATE runs SET continued_from = ?, continued_step = ? WHERE id = ?", [run, step, new])
+            self._database.execute(
+                "UPDATE runs SET continued_from = ?, continued_step = ?,"
+                " data_digest = (SELECT data_digest FROM runs WHERE id = ?) WHERE id = ?",
+                [run, step, run, new],
+            )
             self._insert(
                 "members",
                 {"experiment": experiment, "position": len(teachers), "run": new, "role": row["role"], "reused": 0},

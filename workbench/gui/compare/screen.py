@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -42,6 +42,7 @@ METRICS = {
     "hard_loss": ("Hard part of the loss, unscaled", "nats, mean of a batch"),
     "learning_rate": ("Learning rate", "learning rate"),
 }
+FOLLOW_MILLISECONDS = 1000
 AXES = ("epoch", "step", "time (s)")
 
 
@@ -79,6 +80,10 @@ class CompareScreen(QWidget):
         self._ask = ask_history
         self.runs: tuple[int, ...] = ()
         self._found: Compared | None = None
+        self._following = QTimer(self)
+        self._following.setInterval(FOLLOW_MILLISECONDS)
+        self._following.timeout.connect(self._follow)
+        self._following.start()
         self.pages = QStackedWidget()
         self.pages.addWidget(self._empty())
         self.pages.addWidget(self._comparing())
@@ -157,6 +162,11 @@ class CompareScreen(QWidget):
         """Read the runs anew."""
         if self.runs:
             self._ask("compare", read_compared(self.runs, self.metric_choice.currentData()), self._show)
+
+    def _follow(self) -> None:
+        """Read anew while a run that is shown goes on, in whichever program."""
+        if self.isVisible() and self._found and any(row.status in ("running", "waiting") for row in self._found.rows):
+            self.reload()
 
     def dress(self) -> None:
         """Take the colours of the theme."""
