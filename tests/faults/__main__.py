@@ -20,7 +20,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("WORKBENCH_LOCKS", tempfile.mkdtemp(prefix="workbench-locks-"))
 
-from tests.faults import contents, power, processes
+from tests.faults import contents, pictures, power, processes
 from tests.faults.outcome import Outcome
 
 
@@ -49,6 +49,8 @@ FAULTS = {
                        "no crash, refused files untouched, a changed metric is found"),
     "checkpoints": Fault("checkpoints flipped or cut short", contents.checkpoint_files, 200, 1000, "all refused"),
     "recipes": Fault("recipes made by hypothesis", contents.recipes, 400, 5000, "the config error and nothing else"),
+    "pictures": Fault("picture folders with something wrong in them", pictures.pictures, 25, 25,
+                      "the file named in a sentence, memory bounded"),
     "names": Fault("names with markup, SQL, NUL, other scripts", contents.names, 20, 20, "byte for byte back"),
     "closes": Fault("the window closed while a model trains", processes.closes, 1, 100,
                     "exit status 0, a checkpoint, no warning"),

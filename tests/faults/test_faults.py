@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-NAMES = "kills cold_kills power_cuts resumes full_disk doors histories checkpoints recipes names closes signals many_runs".split()
-NEEDS_LINUX = {"kills", "full_disk", "many_runs"}
+NAMES = (
+    "kills cold_kills power_cuts resumes full_disk doors histories checkpoints recipes pictures names closes signals many_runs"
+).split()
 
 
 @pytest.fixture(scope="module")
