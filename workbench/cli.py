@@ -8,6 +8,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ from workbench.history.database import SQLITE_VERSION, SqliteError, check_histor
 from workbench.history.doctor import examine, forget_states, usage
 from workbench.history.doctor import repair as repair_history
 from workbench.progress import ProgressPrinter
-from workbench.recipes import experiment_of, key_values, load_recipe, recipe_paths, with_values
+from workbench.recipes import key_values, load_recipe, naming, recipe_paths, recipe_tables, with_values
+from workbench.sweep import expand, words
 
 if TYPE_CHECKING:
     from workbench.driver import Control
@@ -120,10 +122,18 @@ def run(
     as_json: bool,
 ) -> None:
     """Do the experiment of RECIPE, a TOML file or a built-in name (see `workbench recipes`)."""
-    config = experiment_of(recipe, changes)
+    tables = recipe_tables(recipe, changes)
+    with naming(recipe, changes):
+        experiments = expand(tables)
     check_history(history)
     settings = _settings(device, threads, folders, share)
-    ctx.exit(_do(history, settings, lambda opened: int(opened.enqueue(config)), as_json, config))
+
+    def queue(opened: Any) -> list[int]:
+        if "sweep" not in tables:
+            return [opened.enqueue(experiments[0][1])]
+        return list(opened.enqueue_sweep(tables, experiments)[1])
+
+    ctx.exit(_do(history, settings, queue, as_json, [config for _, config in experiments]))
 
 
 def _settings(device: str, threads: int, folders: Sequence[Path], share: bool) -> dict[str, Any]:
@@ -137,9 +147,13 @@ def _settings(device: str, threads: int, folders: Sequence[Path], share: bool) -
 
 
 def _do(
-    path: Path, settings: dict[str, Any], queue: Callable[[Any], int], as_json: bool, config: ExperimentConfig | None = None
+    path: Path,
+    settings: dict[str, Any],
+    queue: Callable[[Any], list[int]],
+    as_json: bool,
+    configs: Sequence[ExperimentConfig] = (),
 ) -> int:
-    """Have an experiment done that ``queue`` puts into the history, once ``config`` is checked; the exit status."""
+    """Have the experiments done that ``queue`` puts into the history, once ``configs`` are checked; the exit status."""
     from workbench.driver import Control
     from workbench.engine import Engine, EngineSettings
     from workbench.events import Event, RunFinished
@@ -148,25 +162,89 @@ def _do(
 
     engine = Engine(EngineSettings(**settings))
     printer = ProgressPrinter()
-    if config is not None:
-        with contextlib.ExitStack() as stack:
-            past = stack.enter_context(contextlib.closing(open_for_reading(path))) if path.exists() else None
+    with contextlib.ExitStack() as stack:
+        past = stack.enter_context(contextlib.closing(open_for_reading(path))) if path.exists() else None
+        for config in configs:
             engine.check(config, lambda run: _past_run(past, path, run), printer.tell)
     control = Control()
     _stop_on_signals(control)
+    statuses = []
     with History(path) as history, contextlib.closing(open_for_reading(path)) as reader:
-        experiment = queue(history)
+        experiments = queue(history)
+        for experiment in experiments:
 
-        def emit(event: Event) -> None:
-            printer.show(event)
-            if isinstance(event, RunFinished) and as_json:
-                row = next(row for row in reading.experiment_rows(reader, experiment) if row.id == event.run)
-                click.echo(json.dumps(run_object(reader, row)))
+            def emit(event: Event, experiment: int = experiment) -> None:
+                printer.show(event)
+                if isinstance(event, RunFinished) and as_json:
+                    row = next(row for row in reading.experiment_rows(reader, experiment) if row.id == event.run)
+                    click.echo(json.dumps(run_object(reader, row)))
 
-        status = run_experiment(engine, history, experiment, control, emit)
-        if not as_json and status == "done":
-            click.echo(table(reading.experiment_rows(reader, experiment)))
-    return {"done": 0, "failed": 1, "stopped": 130, "interrupted": 130}[status]
+            statuses.append(run_experiment(engine, history, experiment, control, emit))
+            if control.ending:
+                history.leave_queue()
+                break
+        if not as_json and statuses[-1] == "done":
+            click.echo(_outcome(reader, experiments))
+    return 130 if control.ending else int("failed" in statuses)
+
+
+def _outcome(reader: Any, experiments: Sequence[int]) -> str:
+    """The runs of one experiment, or a sweep's combinations with their means."""
+    if len(experiments) == 1:
+        return table(reading.experiment_rows(reader, experiments[0]))
+    (sweep,) = reader.execute("SELECT sweep FROM experiments WHERE id = ?", [experiments[0]]).fetchone()
+    return sweep_table(reading.sweep_points(reader, sweep))
+
+
+def sweep_table(points: Sequence[reading.SweepPoint]) -> str:
+    """The combinations of a sweep as aligned text: means over seeds with their 95% intervals."""
+    from workbench.sweep_results import results
+
+    lines = [f"{'combination':40} {'seeds':>5} {'student errors':>18} {'baseline errors':>18} {'val accuracy':>18}"]
+    for one in results(points):
+        student, baseline = one.figures.get("student", {}), one.figures.get("baseline", {})
+        cells = [
+            of[name].words(form) if name in of else "–"
+            for of, name, form in (
+                (student, "test_errors", ".1f"),
+                (baseline, "test_errors", ".1f"),
+                (student, "val_accuracy", ".2%"),
+            )
+        ]
+        best = "  best on validation" if one.best else ""
+        lines.append(
+            f"{words(one.point) or 'all':40} {len(one.experiments):>5} {cells[0]:>18} {cells[1]:>18} {cells[2]:>18}{best}"
+        )
+    return "\n".join(lines)
+
+
+@cli.command()
+@click.argument("number", metavar="[SWEEP]", type=click.IntRange(1, LARGEST), required=False)
+@history_option
+@json_option
+def sweeps(number: int | None, history: Path, as_json: bool) -> None:
+    """The sweeps of the history, or the results of one."""
+    with contextlib.closing(open_for_reading(history)) as database:
+        if number is None:
+            found = reading.list_sweeps(database)
+            if as_json:
+                click.echo(json.dumps([asdict(one) for one in found]))
+            for one in found if not as_json else []:
+                click.echo(f"{one.id:>5} {one.name:30} {one.done:>5} of {one.experiments} experiments done")
+            return
+        points = reading.sweep_points(database, number)
+        if not points:
+            raise WorkbenchError(f"there is no sweep {number} in this history; see `workbench sweeps`")
+        if as_json:
+            click.echo(json.dumps(_results(points)))
+        else:
+            click.echo(sweep_table(points))
+
+
+def _results(points: Sequence[reading.SweepPoint]) -> list[dict[str, Any]]:
+    from workbench.sweep_results import results
+
+    return [asdict(one) for one in results(points)]
 
 
 def _past_run(database: Any, path: Path, run: int) -> reading.PastRun:
@@ -222,11 +300,11 @@ def resume(
         raise WorkbenchError(f"run {run} is {row.status}" + ("; say with --epochs how far it should go on" if over else ""))
     settings = _settings(device, threads, folders, share)
 
-    def queue(opened: Any) -> int:
+    def queue(opened: Any) -> list[int]:
         if epochs:
-            return continue_run(opened, run, epochs, "state" if kind == "last" else "best")
+            return [continue_run(opened, run, epochs, "state" if kind == "last" else "best")]
         opened.resume(row.experiment)
-        return row.experiment
+        return [row.experiment]
 
     ctx.exit(_do(history, settings, queue, as_json))
 
@@ -339,8 +417,6 @@ def recipes(as_json: bool) -> None:
 @json_option
 def datasets(folders: tuple[Path, ...], as_json: bool) -> None:
     """The built-in data sets and where they are."""
-    from dataclasses import asdict
-
     from workbench.distill.sources import catalogue, data_folders
 
     found = catalogue(data_folders(folders))

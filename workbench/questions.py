@@ -16,6 +16,7 @@ from workbench.distill import sources
 from workbench.distill.raw_data import spread
 from workbench.errors import WorkbenchError
 from workbench.plan import plan
+from workbench.sweep import expand
 
 if TYPE_CHECKING:
     from workbench.engine import Engine
@@ -105,6 +106,52 @@ def summarise(config: ExperimentConfig) -> Callable[[Engine, History], PlanSumma
             transfer_cases=cases,
             cases_by_class=tuple(zip(data.classes, counts, strict=True)),
             seconds=None if any(part is None for part in seconds) else sum(part or 0.0 for part in seconds),
+            device="CPU" if engine.device.type == "cpu" else "GPU",
+        )
+
+    return answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepSummary:
+    """What launching a sweep would do: how many experiments, models to train and there already, and about how long."""
+
+    experiments: int
+    training: int
+    reused: int
+    seconds: float | None
+    device: str
+
+    def words(self) -> str:
+        """The plan of a sweep in a sentence."""
+        time = f"; about {duration(self.seconds)} on this {self.device}" if self.seconds is not None else ""
+        there = f", {self.reused} reused" if self.reused else ""
+        return f"A sweep of {many(self.experiments, 'experiment')}: {many(self.training, 'model')} to train{there}{time}"
+
+
+def summarise_sweep(tables: dict[str, Any]) -> Callable[[Engine, History], SweepSummary]:
+    """What launching a recipe with a ``[sweep]`` would do; runs that several of its experiments share count once."""
+
+    def answer(engine: Engine, history: History) -> SweepSummary:
+        there: set[str] = set()
+        training = reused = 0
+        seconds: list[float | None] = []
+        experiments = expand(tables)
+        for _, config in experiments:
+            data = engine.check(config, history.past_run, download=False)
+            for item in plan(config, lambda run: history.past_run(run).config):
+                mark = "" if not item.reusable else engine.fingerprint(item.config, data)
+                if item.past_run or mark in there or engine.stand_in(item, history, data, verify=False)[0]:
+                    reused += 1
+                    continue
+                there |= {mark} - {""}
+                training += 1
+                seconds.append(engine.seconds(item.config))
+        return SweepSummary(
+            experiments=len(experiments),
+            training=training,
+            reused=reused,
+            seconds=None if None in seconds else sum(part or 0.0 for part in seconds),
             device="CPU" if engine.device.type == "cpu" else "GPU",
         )
 

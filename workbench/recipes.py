@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,17 @@ def recipe_paths() -> dict[str, Path]:
 
 
 def experiment_of(recipe: str, changes: Sequence[str] = ()) -> ExperimentConfig:
-    """The experiment of a recipe by name or file, with ``KEY=VALUE`` changes; :class:`ConfigError` where something is wrong."""
+    """The experiment of a recipe by name or file, with ``KEY=VALUE`` changes; :class:`ConfigError` where something is wrong.
+
+    Of a recipe with a ``[sweep]`` it is the experiment beside that table, see :mod:`workbench.sweep`.
+    """
+    tables = recipe_tables(recipe, changes)
+    with naming(recipe, changes):
+        return ExperimentConfig.from_dict({key: value for key, value in tables.items() if key != "sweep"})
+
+
+def recipe_tables(recipe: str, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """The tables of a recipe by name or file, unchecked, with ``KEY=VALUE`` changes; its ``[sweep]`` among them."""
     known = recipe_paths()
     path = known.get(recipe, Path(recipe))
     if not path.is_file():
@@ -30,12 +41,19 @@ def experiment_of(recipe: str, changes: Sequence[str] = ()) -> ExperimentConfig:
             "", f"there is no recipe {recipe!r}; built in are {', '.join(known)}{closest(recipe, known)}, or name a TOML file"
         )
     tables = {"name": path.stem} | load_recipe(path)
+    with naming(recipe, changes):
+        return with_values(tables, key_values(changes))
+
+
+@contextmanager
+def naming(recipe: str, changes: Sequence[str]) -> Iterator[None]:
+    """Puts the file's name before an error that can only be the file's."""
     try:
-        return ExperimentConfig.from_dict(with_values(tables, key_values(changes)))
+        yield
     except ConfigError as error:
-        if changes or recipe in known:
+        if changes or recipe in recipe_paths():
             raise
-        raise ConfigError("", f"{path}: {error}") from None
+        raise ConfigError("", f"{recipe}: {error}") from None
 
 
 def key_values(changes: Sequence[str]) -> list[tuple[str, Any]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from workbench.config import ExperimentConfig
 from workbench.errors import WorkbenchError
 from workbench.events import Answer, EngineFailed, EngineReady, Event, ExperimentQueued, Note
+from workbench.sweep import expand
 
 if TYPE_CHECKING:
     from workbench.driver import Control
@@ -35,6 +36,9 @@ class Executor(Protocol):
 
     def submit(self, config: ExperimentConfig) -> None:
         """Queue an experiment."""
+
+    def submit_sweep(self, tables: dict[str, Any]) -> None:
+        """Queue the experiments of a recipe with a ``[sweep]``."""
 
     def wake(self) -> None:
         """Look into the queue: a person has changed it."""
@@ -74,7 +78,7 @@ class LocalThread:
         self._settings = settings
         self._post = post
         self._questions: queue.SimpleQueue[tuple[int, Question]] = queue.SimpleQueue()
-        self._launches: queue.SimpleQueue[ExperimentConfig] = queue.SimpleQueue()
+        self._launches: queue.SimpleQueue[ExperimentConfig | dict[str, Any]] = queue.SimpleQueue()
         self._woken = threading.Event()
         self._closing = False
         self._control: Control | None = None
@@ -87,6 +91,11 @@ class LocalThread:
     def submit(self, config: ExperimentConfig) -> None:
         """Queue an experiment."""
         self._launches.put(config)
+        self._woken.set()
+
+    def submit_sweep(self, tables: dict[str, Any]) -> None:
+        """Queue the experiments of a recipe with a ``[sweep]``."""
+        self._launches.put(tables)
         self._woken.set()
 
     def wake(self) -> None:
@@ -198,13 +207,17 @@ class LocalThread:
 
     def _take_launches(self, history: History) -> None:
         while not self._launches.empty():
-            config = self._launches.get()
+            launched = self._launches.get()
+            name = launched.name if isinstance(launched, ExperimentConfig) else str(launched.get("name", "the sweep"))
             try:
-                experiment = history.enqueue(config)
+                if isinstance(launched, ExperimentConfig):
+                    experiments = [history.enqueue(launched)]
+                else:
+                    experiments = history.enqueue_sweep(launched, expand(launched))[1]
             except WorkbenchError as error:
-                self._post(Note(0, f"{config.name} was not launched: {error}. Launch it again."))
+                self._post(Note(0, f"{name} was not launched: {error}. Launch it again."))
             else:
-                self._post(ExperimentQueued(experiment, config.name))
+                self._post(ExperimentQueued(experiments[0], name))
 
     def _answer_all(self, engine: Engine, history: History) -> None:
         while not self._questions.empty() and not self._closing:

@@ -39,6 +39,7 @@ from workbench.gui.live.screen import LiveScreen
 from workbench.gui.preferences import Preferences
 from workbench.gui.run_feed import RunFeed
 from workbench.gui.setup.screen import SetupScreen
+from workbench.gui.sweeps.screen import SweepScreen
 from workbench.history import changes, reading
 from workbench.history.backups import back_up_daily, list_backups, restore
 from workbench.history.reading import QueuedRow
@@ -80,11 +81,19 @@ class MainWindow(QMainWindow):
         self.history = HistoryScreen(self._ask_history, self._change_history)
         self.queue = QueuePanel(self._ask_history, self._change_history, self.history.undo_stack)
         self.live = LiveScreen(self._ask_history, self.queue)
+        self.sweeps = SweepScreen(self._ask_history)
         self.compare = CompareScreen(self._ask_history)
         self.banner = Banner()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        for screen, title in ((self.setup, "Set up"), (self.live, "Live"), (self.history, "History"), (self.compare, "Compare")):
+        screens = {
+            "Set up": self.setup,
+            "Live": self.live,
+            "History": self.history,
+            "Sweeps": self.sweeps,
+            "Compare": self.compare,
+        }
+        for title, screen in screens.items():
             self.tabs.addTab(screen, title)
         middle = QWidget()
         layout = QVBoxLayout(middle)
@@ -117,6 +126,8 @@ class MainWindow(QMainWindow):
         self.feed.news.connect(self._take)
         self.feed.failed.connect(lambda error: self.banner.say(str(error)))
         self.setup.launched.connect(self._launch)
+        self.setup.sweep_launched.connect(self._launch_sweep)
+        self.sweeps.compare_wanted.connect(self._compare)
         self.setup.said.connect(self.banner.say)
         self.setup.past_run_wanted.connect(self._choose_past_set_up)
         self.setup.teachers.past_wanted.connect(self._choose_past_run)
@@ -248,6 +259,12 @@ class MainWindow(QMainWindow):
         path = self.history_path
         self._change_history("dead", lambda database: changes.mark_interrupted(database, path), marked)
 
+    def _launch_sweep(self, tables: dict[str, Any]) -> None:
+        self.banner.hide()
+        self.executor.submit_sweep(tables)
+        self.sweeps.show_newest()
+        self.tabs.setCurrentWidget(self.live)
+
     def _tell(self, text: str) -> None:
         self.statusBar().showMessage(text, TOLD_MILLISECONDS)
 
@@ -348,6 +365,7 @@ class MainWindow(QMainWindow):
         for plot in (self.live.losses, self.live.accuracy):
             plot.dress()
         self.compare.dress()
+        self.sweeps.dress()
         self.setup.distillation.picture.update()
         self.setup.data.sheet.update()
 

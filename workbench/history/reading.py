@@ -162,6 +162,48 @@ def list_experiments(database: Database) -> list[ExperimentRow]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweepRow:
+    """A sweep as a list shows it: how many of its experiments are done."""
+
+    id: int
+    name: str
+    created: str
+    experiments: int
+    done: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepPoint:
+    """One experiment of a sweep: what is varied there, and the figures of its runs by role, as far as they are there."""
+
+    experiment: int
+    status: str
+    point: dict[str, Any]
+    runs: dict[str, RunRow]
+
+
+def list_sweeps(database: Database) -> list[SweepRow]:
+    """The sweeps that have an experiment left, newest first."""
+    rows = database.execute(
+        "SELECT s.id, s.name, s.created, count(e.id) AS experiments, coalesce(sum(e.status = 'done'), 0) AS done FROM sweeps s"
+        " JOIN experiments e ON e.sweep = s.id AND e.deleted IS NULL GROUP BY s.id ORDER BY s.id DESC"
+    ).fetchall()
+    return [SweepRow(**dict(row)) for row in rows]
+
+
+def sweep_points(database: Database, sweep: int) -> list[SweepPoint]:
+    """The experiments of a sweep in their order, each with its student's and its baseline's run."""
+    runs: dict[int, dict[str, RunRow]] = {}
+    members = "m.experiment IN (SELECT id FROM experiments WHERE sweep = ?) AND m.role IN ('student', 'baseline')"
+    for row in _rows(database, f"{_USED} WHERE {members} AND r.id NOT IN (SELECT run FROM bin)", [sweep]):
+        runs.setdefault(row.experiment, {})[row.role] = row
+    found = database.execute(
+        "SELECT id, status, point FROM experiments WHERE sweep = ? AND deleted IS NULL ORDER BY id", [sweep]
+    ).fetchall()
+    return [SweepPoint(experiment=row[0], status=row[1], point=json.loads(row[2]), runs=runs.get(row[0], {})) for row in found]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedRow:
     """An experiment of the queue that has not begun, or not gone on yet."""
 

@@ -5,6 +5,14 @@ CREATE TABLE processes (
     started TEXT NOT NULL
 ) STRICT;
 
+CREATE TABLE sweeps (
+    id INTEGER PRIMARY KEY,
+    uid TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
+    config TEXT NOT NULL,                    -- the recipe's tables with its [sweep], as JSON
+    created TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE experiments (
     id INTEGER PRIMARY KEY,
     uid TEXT NOT NULL UNIQUE,
@@ -14,8 +22,11 @@ CREATE TABLE experiments (
     message TEXT NOT NULL DEFAULT '',
     created TEXT NOT NULL,
     finished TEXT,
-    deleted TEXT                             -- when a person deleted it; NULL for most
+    deleted TEXT,                            -- when a person deleted it; NULL for most
+    sweep INTEGER REFERENCES sweeps(id),     -- the sweep it belongs to
+    point TEXT                               -- and what is varied there, as JSON by dotted path
 ) STRICT;
+CREATE INDEX experiments_by_sweep ON experiments(sweep);
 
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,

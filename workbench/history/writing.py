@@ -145,6 +145,24 @@ class History:
             self._queue(experiment)
         return experiment
 
+    @_patient
+    def enqueue_sweep(
+        self, tables: Mapping[str, Any], experiments: Sequence[tuple[Mapping[str, Any], ExperimentConfig]]
+    ) -> tuple[int, list[int]]:
+        """A sweep with all of its experiments at the end of the queue; its number and theirs."""
+        with writing(self._database):
+            name = str(tables.get("name", "sweep"))
+            row = {"uid": secrets.token_hex(8), "name": name, "config": json.dumps(tables), "created": now()}
+            sweep, numbers = self._insert("sweeps", row), []
+            for point, config in experiments:
+                number = self._add_experiment(config.name, json.dumps(config.to_dict()), "waiting")
+                self._database.execute(
+                    "UPDATE experiments SET sweep = ?, point = ? WHERE id = ?", [sweep, json.dumps(point), number]
+                )
+                self._queue(number)
+                numbers.append(number)
+        return sweep, numbers
+
     def _add_experiment(self, name: str, config: str, status: str) -> int:
         row = {"uid": secrets.token_hex(8), "name": name, "config": config, "status": status, "created": now()}
         return self._insert("experiments", row)

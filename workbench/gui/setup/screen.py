@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import tomli_w
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import (
     QComboBox,
@@ -30,9 +32,11 @@ from workbench.errors import ConfigError, DataError, NotHere
 from workbench.gui.forms import label
 from workbench.gui.setup.model_form import ModelForm
 from workbench.gui.setup.parts import DataPart, DistillationPart, ExperimentPart, TrainingPart, TransferPart
+from workbench.gui.setup.sweep_part import SweepPart
 from workbench.gui.setup.teachers import TeachersPanel
-from workbench.recipes import experiment_of, recipe_paths
+from workbench.recipes import experiment_of, naming, recipe_paths, recipe_tables
 from workbench.settings import options_of
+from workbench.sweep import Sweep
 
 Ask = Callable[[Hashable, Any, Callable[[Any], None], Callable[[Exception], None] | None], None]
 SETTLE_MILLISECONDS = 200
@@ -42,6 +46,7 @@ class SetupScreen(QWidget):
     """Emits ``launched`` with an experiment that the plan has been checked for; asks the engine through ``ask``."""
 
     launched = Signal(object)
+    sweep_launched = Signal(object)
     past_run_wanted = Signal()
     said = Signal(str)
 
@@ -51,6 +56,7 @@ class SetupScreen(QWidget):
         self._description = ""
         self._config: ExperimentConfig | None = None
         self._checked: ExperimentConfig | None = None
+        self._checked_sweep: dict[str, Any] = {}
         self._engine_there = False
         self._why_no_engine = "the engine is starting"
         self._settle = QTimer(self)
@@ -59,12 +65,13 @@ class SetupScreen(QWidget):
         self._settle.timeout.connect(self.refresh)
         self.experiment, self.data, self.transfer = ExperimentPart(), DataPart(), TransferPart()
         self.teachers, self.student = TeachersPanel(), ModelForm()
-        self.distillation, self.training = DistillationPart(), TrainingPart()
+        self.distillation, self.training, self.sweep = DistillationPart(), TrainingPart(), SweepPart()
         layout = QVBoxLayout(self)
         layout.addLayout(self._top())
         layout.addWidget(self._columns(), 1)
         layout.addWidget(self._bottom())
-        for part in (self.experiment, self.data, self.transfer, self.teachers, self.student, self.distillation, self.training):
+        for part in (self.experiment, self.data, self.transfer, self.teachers, self.student, self.distillation, self.training,
+                     self.sweep):  # fmt: skip
             part.changed.connect(self._changed)
         self.show_recipe("digits")
 
@@ -104,7 +111,12 @@ class SetupScreen(QWidget):
         columns = QSplitter()
         columns.setChildrenCollapsible(False)
         columns.setObjectName("setup-columns")
-        for parts in ((self.data, self.transfer, self.experiment), (teachers, student), (self.distillation, self.training)):
+        left, middle, right = (
+            (self.data, self.transfer, self.experiment),
+            (teachers, student, self.sweep),
+            (self.distillation, self.training),
+        )
+        for parts in (left, middle, right):
             columns.addWidget(_scrolling(parts))
         columns.setSizes([400, 400, 460])
         self.splitter = columns
@@ -141,8 +153,9 @@ class SetupScreen(QWidget):
             "teacher_training": self.training.teachers.values(),
         }
 
-    def show_config(self, config: ExperimentConfig) -> None:
-        """Show an experiment."""
+    def show_config(self, config: ExperimentConfig, sweep: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Show an experiment, and the ``[sweep]`` table beside it."""
+        self.sweep.show_table(sweep)
         self._description = config.description
         self.about.setText(config.description)
         self.experiment.form.set_values(_values(config))
@@ -154,6 +167,11 @@ class SetupScreen(QWidget):
         self.training.student.set_values(_values(config.training))
         self.training.teachers.set_values(_values(config.teacher_training))
         self.refresh()
+
+    def tables(self) -> dict[str, Any]:
+        """What stands on the screen as a recipe, its sweep too."""
+        sweep = self.sweep.value()
+        return (self._config.to_dict() if self._config else {}) | ({"sweep": sweep} if sweep else {})
 
     def show_recipe(self, name: str) -> None:
         """Show a built-in recipe."""
@@ -169,7 +187,10 @@ class SetupScreen(QWidget):
     def open_path(self, path: Path) -> None:
         """Show the recipe of a file, or say in a sentence what is wrong with it."""
         try:
-            self.show_config(experiment_of(str(path)))
+            tables = recipe_tables(str(path))
+            with naming(str(path), ()):
+                Sweep.from_dict(tables.get("sweep", {}))
+            self.show_config(experiment_of(str(path)), tables.get("sweep", {}))
         except ConfigError as error:
             self.said.emit(str(error))
 
@@ -185,7 +206,7 @@ class SetupScreen(QWidget):
                 self.said.emit(f"{path} is there already; choose it by its whole name to replace it.")
                 return
             try:
-                path.write_text(self._config.to_toml(), encoding="utf-8")
+                path.write_text(tomli_w.dumps(self.tables()), encoding="utf-8")
             except OSError as error:
                 self.said.emit(f"{path} cannot be written: {error.strerror}.")
 
@@ -213,6 +234,7 @@ class SetupScreen(QWidget):
         right = all([form.check() for form in (*forms, self.distillation.form, self.student.form)])
         right &= all([group.model.form.check() for group in self.teachers.groups])
         try:
+            Sweep.from_dict(self.sweep.value())
             self._config = ExperimentConfig.from_dict(self.table())
         except ConfigError as error:
             self._config = None
@@ -235,7 +257,17 @@ class SetupScreen(QWidget):
             )
         self._ask("preview", questions.preview(config.data), self.data.show_preview, self._no_data)
         self._ask("sizes", questions.model_sizes(config.data, models), self._show_sizes, self._no_sizes)
-        self._ask("plan", questions.summarise(config), partial(self._planned, config), partial(self._refused, config))
+        if self.sweep.value():
+            tables = self.tables()
+            self._ask(
+                "plan",
+                questions.summarise_sweep(tables),
+                partial(self._planned_sweep, config, tables),
+                partial(self._refused, config),
+            )
+            self._ask("cases", questions.summarise(config), self.transfer.show_summary, lambda _: None)
+        else:
+            self._ask("plan", questions.summarise(config), partial(self._planned, config), partial(self._refused, config))
         self._ask("samples", questions.soft_samples(config), self.distillation.show_samples, self._no_samples)
 
     def _show_sizes(self, sizes: tuple[Any, ...]) -> None:
@@ -254,7 +286,13 @@ class SetupScreen(QWidget):
     def _planned(self, config: ExperimentConfig, summary: questions.PlanSummary) -> None:
         if config == self._config and not self._settle.isActive():
             self.transfer.show_summary(summary)
-            self._checked = config
+            self._checked, self._checked_sweep = config, {}
+            self.plan.setText(summary.words())
+            self._show_launch("")
+
+    def _planned_sweep(self, config: ExperimentConfig, tables: dict[str, Any], summary: questions.SweepSummary) -> None:
+        if config == self._config and tables == self.tables() and not self._settle.isActive():
+            self._checked, self._checked_sweep = config, tables
             self.plan.setText(summary.words())
             self._show_launch("")
 
@@ -291,13 +329,16 @@ class SetupScreen(QWidget):
             self.plan.setText(f"Not ready: {reason}.".replace("..", "."))
 
     def _launch(self) -> None:
-        if self._checked is not None:
+        if self._checked is not None and self._checked_sweep:
+            self.sweep_launched.emit(self._checked_sweep)
+        elif self._checked is not None:
             self.launched.emit(self._checked)
 
     def _clear_errors(self) -> None:
         for part in (self.distillation, self.transfer):
             part.show_error("", "")
         self.teachers.show_error("")
+        self.sweep.show_error("")
         for group in self.teachers.groups:
             group.show_error("", "")
 
@@ -311,6 +352,7 @@ class SetupScreen(QWidget):
             "teacher_training": self.training.teachers.show_error,
             "student": self._in_model,
             "teachers": self._in_teacher,
+            "sweep": lambda name, reason: self.sweep.show_error(f"{name}: {reason}" if name else reason),
         }
         if part in places:
             places[part](name, error.reason)

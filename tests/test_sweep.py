@@ -1,0 +1,117 @@
+"""Sweeps: which experiments a [sweep] table means, and what is wrong with one that means none."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+
+from tests.experiments import TINY
+from workbench.errors import ConfigError
+from workbench.sweep import Sweep, expand, words
+
+
+def sweep(text: str) -> Sweep:
+    return Sweep.from_dict(tomllib.loads(text))
+
+
+def points(text: str, seed: int = 0) -> list[dict[str, Any]]:
+    return sweep(text).points(seed)
+
+
+def test_that_a_grid_is_every_combination_in_order() -> None:
+    found = points('"distillation.temperature" = [1, 4]\n"student.units" = [8, 16]')
+    assert found == [
+        {"distillation.temperature": 1, "student.units": 8},
+        {"distillation.temperature": 1, "student.units": 16},
+        {"distillation.temperature": 4, "student.units": 8},
+        {"distillation.temperature": 4, "student.units": 16},
+    ]
+
+
+def test_that_nested_tables_are_dotted_paths_too() -> None:
+    assert points("[distillation]\ntemperature = [1, 4]") == points('"distillation.temperature" = [1, 4]')
+
+
+def test_that_zip_takes_values_together_and_seeds_multiply() -> None:
+    found = points('how = "zip"\nseeds = 2\n"distillation.temperature" = [1, 4]\n"student.units" = [8, 16]', seed=5)
+    assert [(point["distillation.temperature"], point["student.units"], point["seed"]) for point in found] == [
+        (1, 8, 5),
+        (1, 8, 6),
+        (4, 16, 5),
+        (4, 16, 6),
+    ]
+
+
+def test_that_random_takes_so_many_different_combinations_and_the_same_ones_again() -> None:
+    text = 'how = "random"\ncount = 5\n"student.units" = [1, 2, 3, 4]\n"distillation.temperature" = [1, 2, 3, 4]'
+    found = points(text)
+    assert len({tuple(point.items()) for point in found}) == 5
+    assert points(text) == found
+    assert points(text, seed=1) != found
+    assert len(sweep(text)) == 5
+
+
+@pytest.mark.parametrize(
+    ("given", "values"),
+    [
+        ('{from = 1, to = 16, count = 5, scale = "log"}', [1, 2, 4, 8, 16]),
+        ("{from = 0.0, to = 1.0, count = 5}", [0.0, 0.25, 0.5, 0.75, 1.0]),
+        ('{from = 1e-4, to = 1e-2, count = 3, scale = "log"}', [1e-4, 1e-3, 1e-2]),
+        ("{from = 8, to = 1, count = 3}", [8, 4, 1]),
+        ("{from = 1, to = 2, count = 9}", [1, 2]),
+    ],
+)
+def test_that_ranges_are_linear_or_logarithmic_and_whole_where_their_ends_are(given: str, values: list[Any]) -> None:
+    found = [point["student.units"] for point in points(f'"student.units" = {given}')]
+    assert found == pytest.approx(values)
+    assert [type(one) for one in found] == [type(one) for one in values]
+
+
+def test_that_each_experiment_is_the_recipe_with_its_values_and_says_so_in_its_name() -> None:
+    found = expand(TINY | {"sweep": {"seeds": 2, "distillation.temperature": [1, 2.5], "transfer.leave_out": [[], [3]]}})
+    assert len(found) == 8
+    point, config = found[-1]
+    assert (config.distillation.temperature, config.transfer.leave_out, config.seed) == (2.5, (3,), 1)
+    assert config.name == "tiny · temperature 2.5 · leave out 3 · seed 1"
+    assert words(point) == "temperature 2.5 · leave out 3 · seed 1"
+
+
+def test_that_a_recipe_without_a_sweep_is_one_experiment() -> None:
+    ((point, config),) = expand(TINY)
+    assert (point, config.name) == ({}, "tiny")
+
+
+def test_that_teachers_stay_the_runs_they_are() -> None:
+    found = expand(TINY | {"sweep": {"seeds": 3}})
+    assert {config.teacher_seed for _, config in found} == {0}
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "reason"),
+    [
+        ('how = "all"', "sweep.how", "must be grid, zip or random"),
+        ('"student.units" = 3', "sweep.student.units", "must be a list"),
+        ('"student.units" = []', "sweep.student.units", "at least one value"),
+        ('"student.units" = {from = 1, to = 2}', "sweep.student.units", "a count of 2 or more"),
+        ('"student.units" = {from = 1, to = 2, count = 3, step = 1}', "sweep.student.units", "and no step"),
+        ('"student.units" = {from = 0, to = 2, count = 3, scale = "log"}', "sweep.student.units", "above 0"),
+        ('"student.units" = {from = nan, to = 2, count = 3}', "sweep.student.units", "two numbers"),
+        ('how = "zip"\n"student.units" = [1, 2]\n"student.layers" = [1]', "sweep", "as many values of each"),
+        ('how = "random"\n"student.units" = [1, 2]', "sweep.count", "say how many"),
+        ("seeds = -1", "sweep.seeds", "must be a whole number"),
+        ("seeds = true", "sweep.seeds", "must be a whole number"),
+        ('seeds = 2000\n"student.units" = [1, 2]', "sweep", "4,000 experiments are too many"),
+    ],
+)
+def test_that_a_wrong_table_is_a_sentence_with_its_path(text: str, path: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason) as caught:
+        sweep(text)
+    assert caught.value.path == path
+
+
+def test_that_a_wrong_value_is_a_sentence_with_the_settings_path() -> None:
+    with pytest.raises(ConfigError) as caught:
+        expand(TINY | {"sweep": {"distillation.temperature": [1, 0]}})
+    assert caught.value.path == "distillation.temperature"

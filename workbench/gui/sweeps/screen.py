@@ -1,0 +1,287 @@
+"""What a sweep finds, while it finds it: a metric against a setting with its interval, a heat map of two, a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHBoxLayout,
+    QPushButton,
+    QSplitter,
+    QStackedWidget,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+from sqlite_utils import Database
+
+from workbench.gui import theme
+from workbench.gui.forms import label
+from workbench.history import reading
+from workbench.history.reading import SweepRow
+from workbench.sweep import words
+from workbench.sweep_results import Estimate, Result, results
+
+AskHistory = Callable[[Hashable, Callable[[Database], Any], Callable[[Any], None]], None]
+FOLLOW_MILLISECONDS = 1500
+METRICS = {
+    "test_errors": ("Test errors", ",.1f"),
+    "test_accuracy": ("Test accuracy", ".2%"),
+    "val_accuracy": ("Validation accuracy", ".2%"),
+    "test_nll": ("Test loss (nats)", ".4f"),
+    "teacher_agreement": ("Agrees with its teachers", ".2%"),
+    "teacher_kl": ("KL from its teachers (nats)", ".4f"),
+}
+LOWER = ("test_errors", "test_nll", "teacher_kl")
+
+
+class SweepScreen(QWidget):
+    """Reads sweeps through ``ask_history``, again while one of them goes on."""
+
+    compare_wanted = Signal(list)
+
+    def __init__(self, ask_history: AskHistory) -> None:
+        super().__init__()
+        self._ask = ask_history
+        self._sweeps: list[SweepRow] = []
+        self.results: list[Result] = []
+        self.pages = QStackedWidget()
+        empty = label("No sweeps yet.\n\nIn Set up, vary a setting or take several seeds, and press Launch.", "faint")
+        empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.pages.addWidget(empty)
+        self.pages.addWidget(self._page())
+        QVBoxLayout(self).addWidget(self.pages)
+        self._following = QTimer(self)
+        self._following.setInterval(FOLLOW_MILLISECONDS)
+        self._following.timeout.connect(lambda: self.reload() if self.isVisible() and self._goes_on() else None)
+        self._following.start()
+
+    def _page(self) -> QWidget:
+        self.choice, self.metric_choice, self.against, self.each = QComboBox(), QComboBox(), QComboBox(), QComboBox()
+        for box, name in (
+            (self.choice, "Sweep"),
+            (self.metric_choice, "Metric"),
+            (self.against, "Against"),
+            (self.each, "For each"),
+        ):
+            box.setAccessibleName(name)
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        for name, (title, _) in METRICS.items():
+            self.metric_choice.addItem(title, name)
+        self.compare = QPushButton("Compare")
+        self.compare.setToolTip("Lay the curves of the selected combinations over each other.")
+        top = QHBoxLayout()
+        for widget in (label("Sweep"), self.choice, label("Show"), self.metric_choice, label("against"), self.against,
+                       label("for each"), self.each):  # fmt: skip
+            top.addWidget(widget)
+        top.addStretch(1)
+        top.addWidget(self.compare)
+        self.plot = pg.PlotWidget()
+        self.plot.setAccessibleName("Metric against setting")
+        self.plot.setMenuEnabled(False)
+        self.heat = _table("Heat map")
+        self.table = _table("Combinations")
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.upper = QStackedWidget()
+        self.upper.addWidget(self.plot)
+        self.upper.addWidget(self.heat)
+        self.splitter = QSplitter(Qt.Orientation.Vertical)
+        self.splitter.setObjectName("sweep-rows")
+        self.splitter.addWidget(self.upper)
+        self.splitter.addWidget(self.table)
+        self.splitter.setSizes([420, 260])
+        self.state = label("", "faint", wrap=True)
+        page = QWidget()
+        layout = QVBoxLayout(page)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(top)
+        layout.addWidget(self.splitter, 1)
+        layout.addWidget(self.state)
+        self.choice.activated.connect(lambda _: self.reload())
+        for box in (self.metric_choice, self.against, self.each):
+            box.activated.connect(lambda _: self._draw())
+        self.compare.clicked.connect(self._compare)
+        return page
+
+    # Reading
+
+    def reload(self) -> None:
+        """Read the sweeps, and the results of the one chosen."""
+        wanted = self.choice.currentData()
+
+        def read(database: Database) -> tuple[list[SweepRow], int | None, list[Result]]:
+            sweeps = reading.list_sweeps(database)
+            chosen = wanted if any(one.id == wanted for one in sweeps) else sweeps[0].id if sweeps else None
+            return sweeps, chosen, results(reading.sweep_points(database, chosen)) if chosen else []
+
+        self._ask("sweeps", read, self._show)
+
+    def showEvent(self, event: Any) -> None:
+        """Read anew when the screen comes to the front."""
+        self.reload()
+        super().showEvent(event)
+
+    def show_newest(self) -> None:
+        """Choose the newest sweep, once it is read."""
+        self.choice.setCurrentIndex(-1)
+        self.reload()
+
+    def _goes_on(self) -> bool:
+        return any(one.id == self.choice.currentData() and one.done < one.experiments for one in self._sweeps)
+
+    def _show(self, found: tuple[list[SweepRow], int | None, list[Result]]) -> None:
+        self._sweeps, chosen, self.results = found
+        self.pages.setCurrentIndex(1 if self._sweeps else 0)
+        self.choice.clear()
+        for one in self._sweeps:
+            self.choice.addItem(f"{one.name}  #{one.id}", one.id)
+        self.choice.setCurrentIndex(self.choice.findData(chosen))
+        paths = list(dict.fromkeys(path for one in self.results for path in one.point))
+        _offer(self.against, [(path, path) for path in paths], "")
+        _offer(self.each, [("–", ""), *((path, path) for path in paths), ("as a heat map", "heat")], "")
+        now = next((one for one in self._sweeps if one.id == chosen), None)
+        self.state.setText(f"{now.done} of {now.experiments} experiments done" if now else "")
+        self._draw()
+
+    # Drawing
+
+    def dress(self) -> None:
+        """Take the colours of the theme."""
+        self._draw()
+
+    def _draw(self) -> None:
+        metric = self.metric_choice.currentData()
+        against, each = self.against.currentData(), self.each.currentData()
+        paths = [self.against.itemData(place) for place in range(self.against.count())]
+        heat = each == "heat" and len(paths) >= 2
+        self.upper.setCurrentIndex(1 if heat else 0)
+        if heat:
+            self._draw_heat(metric, against, next(path for path in paths if path != against))
+        else:
+            self._draw_lines(metric, against, each if each not in ("heat", against) else "")
+        self._fill()
+
+    def _draw_lines(self, metric: str, against: str | None, each: str) -> None:
+        colours = theme.current()
+        self.plot.clear()
+        self.plot.setBackground(colours.base)
+        legend = self.plot.addLegend(offset=(-8, 8), labelTextSize="8pt", labelTextColor=colours.text)
+        legend.clear()
+        for side in ("left", "bottom"):
+            self.plot.getAxis(side).setPen(colours.line)
+            self.plot.getAxis(side).setTextPen(colours.text)
+        self.plot.setLabel("left", METRICS[metric][0] if metric else "")
+        if not against or not metric:
+            return
+        values = list(dict.fromkeys(_key(one.point.get(against)) for one in self.results))
+        numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+        log = numeric and min(values) > 0 and max(values) / min(values) >= 20
+        place = {value: float(np.log10(value) if log else value) if numeric else float(at) for at, value in enumerate(values)}
+        shown = [[(place[value], f"{value:g}" if numeric else str(value)) for value in values]]
+        self.plot.getAxis("bottom").setTicks(shown if not numeric or len(values) <= 12 else None)
+        self.plot.setLabel("bottom", against + (", logarithmic" if log else ""))
+        others = list(dict.fromkeys(_key(one.point.get(each)) for one in self.results)) if each else [None]
+        number = 0
+        for role, dashed in (("student", False), ("baseline", True)):
+            for other in others:
+                rows = [one for one in self.results if not each or _key(one.point.get(each)) == other]
+                points: dict[float, list[Estimate]] = {}
+                for one in rows:
+                    if metric in one.figures.get(role, {}):
+                        points.setdefault(place[_key(one.point.get(against))], []).append(one.figures[role][metric])
+                if points:
+                    name = role if other is None else f"{role}, {each.rpartition('.')[2]} {other}"
+                    self._line(points, name, colours.curves[number % len(colours.curves)], dashed=dashed)
+                    number += 1
+
+    def _line(self, points: dict[float, list[Estimate]], name: str, colour: str, *, dashed: bool) -> None:
+        x = np.array(sorted(points))
+        y = np.array([np.mean([one.mean for one in points[at]]) for at in x])
+        half = np.array([np.mean([one.half or 0.0 for one in points[at]]) for at in x])
+        style = Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine
+        pen = pg.mkPen(colour, width=2, style=style)
+        if half.any():
+            self.plot.addItem(pg.ErrorBarItem(x=x, y=y, height=2 * half, beam=0.0, pen=pg.mkPen(colour)))
+        self.plot.plot(x, y, pen=pen, name=name, symbol="o", symbolSize=6, symbolBrush=colour, symbolPen=None)
+
+    def _draw_heat(self, metric: str, across: str, down: str) -> None:
+        columns = list(dict.fromkeys(_key(one.point.get(across)) for one in self.results))
+        rows = list(dict.fromkeys(_key(one.point.get(down)) for one in self.results))
+        cells: dict[tuple[int, int], Estimate] = {}
+        for one in self.results:
+            if metric in one.figures.get("student", {}):
+                at = (rows.index(_key(one.point.get(down))), columns.index(_key(one.point.get(across))))
+                cells.setdefault(at, one.figures["student"][metric])
+        self.heat.clear()
+        self.heat.setRowCount(len(rows))
+        self.heat.setColumnCount(len(columns))
+        self.heat.setHorizontalHeaderLabels([f"{across.rpartition('.')[2]} {value}" for value in columns])
+        self.heat.setVerticalHeaderLabels([f"{down.rpartition('.')[2]} {value}" for value in rows])
+        means = [found.mean for found in cells.values()]
+        low, high = (min(means), max(means)) if means else (0.0, 1.0)
+        for (row, column), found in cells.items():
+            share = (found.mean - low) / (high - low) if high > low else 0.5
+            good = 1 - share if metric in LOWER else share
+            item = QTableWidgetItem(found.words(METRICS[metric][1]))
+            item.setBackground(QColor.fromHsvF(0.57, 0.15 + 0.65 * good, 0.95))
+            item.setForeground(QColor("#101010"))
+            item.setTextAlignment(Qt.AlignmentFlag.AlignCenter)
+            self.heat.setItem(row, column, item)
+        self.heat.resizeColumnsToContents()
+
+    def _fill(self) -> None:
+        names = [name for name in METRICS if any(name in one.figures.get("student", {}) for one in self.results)]
+        titles = ["Combination", "Seeds", *(METRICS[name][0] for name in names), "Baseline: test errors"]
+        selected = {index.row() for index in self.table.selectionModel().selectedRows()}
+        self.table.setRowCount(len(self.results))
+        self.table.setColumnCount(len(titles))
+        self.table.setHorizontalHeaderLabels(titles)
+        for row, one in enumerate(self.results):
+            student, baseline = one.figures.get("student", {}), one.figures.get("baseline", {})
+            best = "   ★ best on validation" if one.best else ""
+            cells = [f"{words(one.point) or 'all'}{best}", str(len(one.experiments))]
+            cells += [student[name].words(METRICS[name][1]) if name in student else "–" for name in names]
+            cells.append(baseline["test_errors"].words(",.1f") if "test_errors" in baseline else "–")
+            for column, text in enumerate(cells):
+                self.table.setItem(row, column, QTableWidgetItem(text))
+        self.table.resizeColumnsToContents()
+        for row in selected & set(range(len(self.results))):
+            self.table.selectRow(row)
+
+    def _compare(self) -> None:
+        rows = [index.row() for index in self.table.selectionModel().selectedRows()]
+        chosen = [self.results[row] for row in rows if row < len(self.results)] or [one for one in self.results if one.best]
+        if runs := [run for one in chosen for run in one.runs]:
+            self.compare_wanted.emit(runs)
+
+
+def _table(name: str) -> QTableWidget:
+    table = QTableWidget()
+    table.setAccessibleName(name)
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setAlternatingRowColors(True)
+    return table
+
+
+def _offer(box: QComboBox, items: list[tuple[str, str]], otherwise: str) -> None:
+    """Offer these choices, keeping the one made where it is still offered."""
+    before = box.currentData()
+    if [(box.itemText(place), box.itemData(place)) for place in range(box.count())] == items:
+        return
+    box.clear()
+    for text, data in items:
+        box.addItem(text, data)
+    place = box.findData(before if before is not None else otherwise)
+    box.setCurrentIndex(max(0, place))
+
+
+def _key(value: Any) -> Any:
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else value
