@@ -37,6 +37,7 @@ from workbench.events import (
 )
 from workbench.experiment import continue_run, run_experiment
 from workbench.history import reading
+from workbench.history.changes import delete, dequeue, put_back
 from workbench.history.database import files_folder, open_database, open_for_reading
 from workbench.history.reading import RunRow
 from workbench.history.writing import History
@@ -469,6 +470,38 @@ class TestGoingOn:
         assert run_experiment(engine(), history, 1, Control(), lambda _: None) == "failed"
         assert rows(history)[0].message.endswith("is no longer what this run began with; launch it anew")
 
+    def test_that_a_teacher_whose_weights_are_gone_meanwhile_is_trained_again(self, history: History) -> None:
+        control = Control()
+        told = Told(Metrics, lambda event: control.stop() if event.run == 3 else None)
+        run_experiment(engine(), history, history.enqueue(tiny()), control, told)
+        history.weights_of(1).path.unlink()
+        history.artefact(1, "state").path.unlink()  # type: ignore[union-attr]
+        history.resume(1)
+        assert run_experiment(engine(), history, 1, Control(), lambda _: None) == "done"
+        assert history.weights_of(1).path.exists()
+
+    def test_that_a_deleted_run_that_is_gone_on_with_is_there_again(self, history: History) -> None:
+        control = Control()
+        run_experiment(engine(), history, history.enqueue(tiny()), control, Told(Metrics, lambda _: control.stop()))
+        with closing(open_database(history.path)) as database:
+            delete(database, [1, 2, 3, 4], [1])
+        history.resume(1)
+        assert run_experiment(engine(), history, 1, Control(), lambda _: None) == "done"
+        assert {row.status for row in rows(history)} == {"done"}
+
+    def test_that_what_is_taken_out_of_the_queue_can_still_be_resumed(self, history: History) -> None:
+        control = Control()
+        run_experiment(engine(), history, history.enqueue(tiny()), control, Told(Metrics, lambda _: control.stop()))
+        history.resume(1)
+        with closing(open_database(history.path)) as database:
+            taken = dequeue(database, [1])
+            assert ask(history, "SELECT status FROM experiments") == [("stopped",)]
+            put_back(database, taken)
+            assert ask(history, "SELECT status FROM experiments") == [("waiting",)]
+            dequeue(database, [1])
+        history.resume(1)
+        assert run_experiment(engine(), history, 1, Control(), lambda _: None) == "done"
+
     def test_that_no_checkpoint_file_is_left_that_nothing_refers_to(self, history: History) -> None:
         launch(history, tiny())
         recorded = {files_folder(history.path) / path for (path,) in ask(history, "SELECT path FROM artefacts")}
@@ -530,6 +563,15 @@ class TestContinuing:
         run_experiment(engine(), history, continue_run(history, 1, 5), Control(), lambda _: None)
         status, events = launch(history, tiny(teacher_training__epochs=5))
         assert (status, finished(events)[0]) == ("done", ("teacher 1", "done"))
+
+    def test_that_a_run_that_stopped_early_goes_on_all_the_same(self, history: History) -> None:
+        launch(history, tiny(training__epochs=60, training__patience=1, training__learning_rate=0.05))
+        stopped = rows(history)[3]
+        assert stopped.message.startswith("stopped early")
+        experiment = continue_run(history, 4, 70)
+        assert run_experiment(engine(), history, experiment, Control(), lambda _: None) == "done"
+        (new,) = rows(history, experiment)
+        assert (new.epochs, new.message) == (70.0, "")
 
     def test_that_data_that_has_changed_since_is_not_gone_on_with(self, history: History, tmp_path: Path) -> None:
         folder = digits_as_idx(tmp_path / "digits", cases=500)
@@ -689,6 +731,22 @@ class TestADeviceInUse:
         sharing = Engine(EngineSettings(device="cpu", threads=1, share=True))
         assert run_experiment(sharing, history, history.enqueue(tiny()), Control(), lambda _: None) == "done"
         lease.release()
+
+    def test_that_a_person_may_share_it_while_an_experiment_waits(self, history: History) -> None:
+        lease = device_lease.take("cpu")
+        assert lease is not None
+        waiting = Engine(EngineSettings(device="cpu", threads=1))
+        told = Told(Note, lambda _: waiting.configure(device="cpu", threads=1, folders=(), share=True))
+        assert run_experiment(waiting, history, history.enqueue(tiny()), Control(), told) == "done"
+        lease.release()
+
+    def test_that_where_no_lock_can_be_made_training_begins_with_a_note(
+        self, history: History, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("WORKBENCH_LOCKS", "/proc/nowhere")
+        status, events = launch(history, tiny())
+        assert status == "done"
+        assert any("is not known" in event.text for event in events if isinstance(event, Note))
 
     def test_that_a_process_that_dies_gives_it_back(self, tmp_path: Path) -> None:
         code = "from workbench import device_lease as d; import os; d.take('cpu'); os.kill(os.getpid(), 9)"

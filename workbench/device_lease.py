@@ -20,8 +20,11 @@ def lease_path(device: str) -> Path:
 
 
 def take(device: str) -> ProcessLock | None:
-    """The device, until the lock is released or the process dies; None where somebody else has it."""
+    """The device, until the lock is released or the process dies; None where somebody else has it.
+
+    Raises :class:`OSError` where no lock can be made at all.
+    """
     try:
         return ProcessLock(lease_path(device))
-    except OSError:
+    except BlockingIOError:
         return None

@@ -92,6 +92,11 @@ class Engine:
         if not self.busy:
             self._take_wanted()
 
+    @property
+    def wants_share(self) -> bool:
+        """Whether a person has said, be it just now, that the device is shared."""
+        return self._wanted.share
+
     def begin(self) -> None:
         """An experiment begins: settings and data sets stay as they are now until it is over."""
         for config in [config for config in self._data if self._changed(config)]:

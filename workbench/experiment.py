@@ -13,9 +13,9 @@ from workbench.distill.data import ResidentData
 from workbench.driver import Control, Emit, UnderWay, Waiting, do_run, ending, teller
 from workbench.engine import Engine
 from workbench.errors import Cancelled, CannotWrite, CheckpointError, WorkbenchError
-from workbench.events import ExperimentFinished, ExperimentStarted, Note, RunFinished
+from workbench.events import ExperimentFinished, ExperimentStarted, Loading, Note, RunFinished
 from workbench.history.liveness import ProcessLock
-from workbench.history.writing import Entry, History, Patience
+from workbench.history.writing import Entry, History, Member, Patience
 from workbench.paths import free_space
 from workbench.plan import PlannedRun, plan
 
@@ -27,12 +27,16 @@ def run_experiment(engine: Engine, history: History, experiment: int, control: C
     a sentence does not end the experiment: what does not depend on it is still done. Where the disk is full, or somebody
     holds the history, it waits until it is not, or a person stops it.
     """
-    if not history.claim(experiment):
-        raise WorkbenchError(f"experiment {experiment} is not waiting, or another process has taken it")
     config = history.experiment_config(experiment)
     under_way = UnderWay(experiment, engine, history, control, emit, Waiting(control, emit))
-    engine.begin()
     history.patience = under_way.waiting
+    try:
+        if not history.claim(experiment):
+            raise WorkbenchError(f"experiment {experiment} is not waiting, or another process has taken it")
+    except WorkbenchError:
+        history.patience = Patience()
+        raise
+    engine.begin()
     lease = None
     try:
         lease = _device(under_way)
@@ -59,19 +63,25 @@ def run_experiment(engine: Engine, history: History, experiment: int, control: C
 def _device(under_way: UnderWay) -> ProcessLock | None:
     """The device for this experiment alone, waited for where another workbench trains on it; None where it is shared."""
     engine, control = under_way.engine, under_way.control
-    if engine.settings.share:
-        return None
     told = False
-    while (lease := device_lease.take(engine.device.type)) is None:
+    while not engine.wants_share:
+        try:
+            lease = device_lease.take(engine.device.type)
+        except OSError as error:
+            under_way.emit(Note(0, f"Whether another workbench trains on this device is not known: {error}."))
+            return None
+        if lease is not None:
+            return lease
         if not told:
             told = True
             words = f"Another workbench is training on this {engine.device.type}; this experiment waits until it is free"
             under_way.emit(Note(0, f"{words}, or share the device (File → Settings, --share-device)."))
+            under_way.emit(Loading("waiting for the device", 0, 0, ""))
         control.between_events()
         if control.ending:
             raise Cancelled("the device was not free yet")
         time.sleep(0.1)
-    return lease
+    return None
 
 
 def _do(under_way: UnderWay) -> tuple[str, str]:
@@ -85,7 +95,7 @@ def _do(under_way: UnderWay) -> tuple[str, str]:
     members = history.members(experiment)
     emit(ExperimentStarted(experiment, config.name, tuple(member.run for member in members)))
     for member in members:
-        if member.reused or member.status == "done":
+        if member.reused or (member.status == "done" and _has_weights(history, member)):
             status = "reused" if member.reused else "done"
             emit(RunFinished(member.run, experiment, member.role, member.name, status, "trained before"))
         elif control.ending:
@@ -97,6 +107,12 @@ def _do(under_way: UnderWay) -> tuple[str, str]:
     if under_way.failed:
         return "failed", f"not done: {', '.join(under_way.failed.values())}"
     return "done", ""
+
+
+def _has_weights(history: History, member: Member) -> bool:
+    """Whether a run that was done before can still be built on, or has to be done again."""
+    stored = history.artefact(member.run, "weights")
+    return stored is not None and checkpoints.has_size(stored.path, stored.size)
 
 
 def _enter(under_way: UnderWay, planned: tuple[PlannedRun, ...], data: ResidentData) -> None:
@@ -150,6 +166,8 @@ def continue_run(history: History, run: int, epochs: int, kind: str = "state") -
         with path.open("rb") as file:
             os.fsync(file.fileno())
     except OSError as error:
+        history.abandon_waiting(new, "failed", "its checkpoint could not be copied")
+        history.finish_experiment(experiment, "failed", "its checkpoint could not be copied")
         raise CannotWrite(f"the checkpoint {path} cannot be written ({error.strerror}; {free_space(path)})") from None
     history.record_artefact(new, ("state",), values["step"], path, stored.size, stored.sha256)
     history.resume(experiment)

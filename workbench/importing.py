@@ -34,20 +34,25 @@ def import_weights(engine: Engine, history: History, path: Path, config: RunConf
     history.claim(experiment)
     entry = Entry(role="teacher", name="teacher 1", config=config, parameters=size.parameters, multiply_adds=size.multiply_adds)
     (run,) = history.enter(experiment, [entry])
-    history.start_run(
-        run,
-        fingerprint=f"imported {hashlib.sha256(path.read_bytes()).hexdigest()}",
-        data_digest=data.digest,
-        steps=0,
-        environment=engine.environment(0, config.training.precision),
-    )
-    kept = history.run_folder(run) / "weights-0.safetensors"
-    written = checkpoints.write(kept, model.state_dict(), about_weights(data, config.model, 0))
-    history.record_artefact(run, ("weights",), 0, kept, *written)
-    history.record_figures(run, found)
-    cases, classes = on_test.shape
-    history.record_predictions(run, "test", cases, classes, on_test.half().cpu().numpy().tobytes())
-    history.add_note(run, f"imported from {path.name}; which cases it was trained on is not known")
+    try:
+        history.start_run(
+            run,
+            fingerprint=f"imported {hashlib.sha256(path.read_bytes()).hexdigest()}",
+            data_digest=data.digest,
+            steps=0,
+            environment=engine.environment(0, config.training.precision),
+        )
+        kept = history.run_folder(run) / "weights-0.safetensors"
+        written = checkpoints.write(kept, model.state_dict(), about_weights(data, config.model, 0))
+        history.record_artefact(run, ("weights",), 0, kept, *written)
+        history.record_figures(run, found)
+        cases, classes = on_test.shape
+        history.record_predictions(run, "test", cases, classes, on_test.half().cpu().numpy().tobytes())
+        history.add_note(run, f"imported from {path.name}; which cases it was trained on is not known")
+    except Exception:
+        history.finish_run(run, "failed", "the import was not finished")
+        history.finish_experiment(experiment, "failed", "the import was not finished")
+        raise
     history.finish_run(run, "done", f"imported from {path.name}")
     history.finish_experiment(experiment, "done", "")
     return run

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+RETRY_SECONDS = 30.0
+"""After so long an experiment that could not be begun is tried again."""
+
 
 News = Event | Answer | EngineReady | EngineFailed | ExperimentQueued
 Post = Callable[[News], None]
@@ -166,15 +169,18 @@ class LocalThread:
             self._post(EngineFailed(f"the engine stopped: {type(error).__name__}: {error}; the log file has the details"))
 
     def _serve(self, engine: Engine, history: History) -> None:
+        retry: float | None = None
         while not self._closing:
-            self._woken.wait()
+            self._woken.wait(retry)
             self._woken.clear()
+            retry = None
             self._answer_all(engine, history)
             self._take_launches(history)
             while not self._closing and (experiment := history.next_in_queue()) is not None:
                 begun = self._do(engine, history, experiment)
                 self._answer_all(engine, history)
                 if not begun:
+                    retry = RETRY_SECONDS
                     break
         self._take_launches(history)
         history.leave_queue()

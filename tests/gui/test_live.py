@@ -53,6 +53,15 @@ def test_that_stop_ends_with_a_checkpoint(qtbot: QtBot, window: MainWindow, tmp_
     assert not window.live.stop.isEnabled()
 
 
+def test_that_a_preparation_can_be_cancelled_though_an_experiment_has_just_ended(qtbot: QtBot, window: MainWindow) -> None:
+    from workbench.events import ExperimentFinished, Loading
+
+    window.live.take(ExperimentFinished(1, "one", "done", ""))
+    assert not window.live.stop.isEnabled()
+    window.live.take(Loading("Downloading", 1, 10, "bytes"))
+    assert (window.live.stop.text(), window.live.stop.isEnabled()) == ("Cancel", True)
+
+
 def test_that_a_zoom_is_kept_while_data_arrives(qtbot: QtBot, window: MainWindow) -> None:
     make_small(qtbot, window, epochs=5000)
     launch(qtbot, window)

@@ -71,6 +71,17 @@ def test_that_keys_reorder_hold_and_take_out_and_undo_puts_back(qtbot: QtBot, wi
     assert names(window) == ["second", "third", "first"]
 
 
+def test_that_undo_at_once_puts_back_what_was_taken_out(qtbot: QtBot, window: MainWindow) -> None:
+    with_three_waiting(qtbot, window)
+    choose(window, 1)
+    window.queue.remove()
+    window.history.undo_stack.undo()
+    marks: list[int] = []
+    window._ask_history("mark", lambda _: 1, marks.append)
+    qtbot.waitUntil(lambda: bool(marks) and names(window) == ["first", "second", "third"], timeout=WAIT)
+    end(qtbot, window)
+
+
 def test_that_a_drag_reorders(qtbot: QtBot, window: MainWindow) -> None:
     with_three_waiting(qtbot, window)
     choose(window, 0, 1, 2)

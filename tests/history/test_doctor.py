@@ -88,6 +88,24 @@ def test_that_damaged_missing_and_unused_files_are_found_and_repaired(history: H
     assert rest == ["1 files (0.0 MB) that nothing refers to"] or rest == []
 
 
+def test_that_metrics_and_checkpoints_of_a_run_that_goes_on_are_not_called_damaged(history: History) -> None:
+    run = add_run(history, history.enqueue(tiny()), "teacher")
+    history.start_run(run, fingerprint="f", data_digest="d", steps=1, environment={})
+    step = 0
+
+    def go_on(*_: object) -> None:
+        nonlocal step
+        step += 1
+        history.write_metrics([Metrics(run, step, 0.1, 0.1, (("loss", 1 / step),))])
+        old = write(history, run, f"state{step}", b"x" * step)
+        history.record_artefact(run, ["state"], step, old, step, hashlib.sha256(b"x" * step).hexdigest())
+
+    go_on()
+    with closing(open_for_reading(history.path)) as database:
+        assert examine(database, history.path, go_on) == []
+    assert step > 2
+
+
 def test_that_a_damaged_file_is_one_finding(history: History, tmp_path: Path) -> None:
     history.close()
     content = bytearray(history.path.read_bytes())

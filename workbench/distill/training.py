@@ -178,7 +178,8 @@ class Trainer:
         epoch, accuracy, loss = values["best"]
         device = self.job.data.device
         self.best = Best(epoch, accuracy, loss, {key: value.to(device) for key, value in _below(tensors, "best").items()})
-        self.step, self.epochs_done, self.stopped_early = values["step"], values["epochs_done"], values["stopped_early"]
+        self.step, self.epochs_done = values["step"], values["epochs_done"]
+        self.stopped_early = values["stopped_early"] and bool(self.job.config.training.patience)
         self._summed, self._seen, self.elapsed = values["summed"], values["seen"], values["elapsed"]
         set_random_state(_below(tensors, "random"), device)
 

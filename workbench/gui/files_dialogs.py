@@ -153,8 +153,8 @@ class DiskDialog(QDialog):
         self.buttons["bin"].setEnabled(any(one.deleted for one in files))
 
     def _remove_unused(self) -> None:
-        files = self._files
-        self._change(lambda _: doctor.clean_up(files, {"unused"}), lambda _: self.reload())
+        history = self._history
+        self._change(lambda database: doctor.clean_up(doctor.usage(database, history), {"unused"}), lambda _: self.reload())
 
     def _forget(self, *, deleted_only: bool) -> None:
         history = self._history

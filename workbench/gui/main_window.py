@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import threading
 from collections.abc import Callable, Hashable
 from functools import partial
@@ -24,7 +25,7 @@ from PySide6.QtWidgets import (
 
 from workbench import questions
 from workbench.config import ExperimentConfig
-from workbench.errors import ConfigError, WorkbenchError
+from workbench.errors import ConfigError
 from workbench.events import EngineFailed, EngineReady, ExperimentFinished, Note, RunFinished
 from workbench.gui import preferences, theme
 from workbench.gui.awake import Awake
@@ -46,6 +47,8 @@ from workbench.history.reading import QueuedRow
 from workbench.history.thread import HistoryThread
 from workbench.paths import log_path
 from workbench.runner import Executor, LocalThread
+
+logger = logging.getLogger(__name__)
 
 JOIN_MILLISECONDS = 50
 TOLD_MILLISECONDS = 8000
@@ -410,8 +413,9 @@ class MainWindow(QMainWindow):
             try:
                 kept = restore(self.history_path, backup)
                 words = f"Restored. What was there before is kept as {kept.name if kept else 'nothing'}."
-            except WorkbenchError as error:
-                words = f"{error}."
+            except Exception as error:
+                logger.exception("restoring %s", backup)
+                words = f"Nothing was restored: {error}."
             self.feed.post(_Restored(words))
 
         threading.Thread(target=work, name="restore").start()

@@ -110,6 +110,12 @@ def dequeue(database: Database, experiments: Sequence[int]) -> list[Queued]:
                 taken.append(Queued(**dict(row)))
                 database.execute("DELETE FROM queue WHERE experiment = ?", [experiment])
                 database.execute(
+                    "UPDATE experiments SET status = 'stopped', message = 'taken out of the queue' WHERE id = ?"
+                    " AND status = 'waiting' AND id IN (SELECT experiment FROM members)",
+                    [experiment],
+                )
+                database.execute("UPDATE runs SET status = 'stopped' WHERE experiment = ? AND status = 'waiting'", [experiment])
+                database.execute(
                     "UPDATE experiments SET deleted = ? WHERE id = ? AND id NOT IN (SELECT experiment FROM members)",
                     [now(), experiment],
                 )
@@ -124,4 +130,8 @@ def put_back(database: Database, taken: Sequence[Queued]) -> None:
                 "INSERT OR IGNORE INTO queue (experiment, rank, held, process) VALUES (?, ?, ?, ?)",
                 [one.experiment, one.rank, one.held, one.process],
             )
-            database.execute("UPDATE experiments SET deleted = NULL WHERE id = ?", [one.experiment])
+            database.execute(
+                "UPDATE experiments SET deleted = NULL, status = CASE WHEN status = 'stopped' THEN 'waiting' ELSE status END"
+                " WHERE id = ?",
+                [one.experiment],
+            )

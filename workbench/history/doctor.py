@@ -62,16 +62,25 @@ def examine(database: Database, history: Path, tell: Tell = lambda *_: None) -> 
 
 
 def _metrics(database: Database, tell: Tell) -> list[Finding]:
-    summaries = database.execute("SELECT run, metric, last, lowest, highest, count, crc FROM summary").fetchall()
+    curves = database.execute("SELECT run, metric FROM summary").fetchall()
     found = []
-    for done, (run, metric, last, lowest, highest, count, crc) in enumerate(summaries):
+    for done, (run, metric) in enumerate(curves):
         if done % 50 == 0:
-            tell("checking metrics", done, len(summaries), "curves")
-        rows = database.execute("SELECT step, value FROM metrics WHERE run = ? AND metric = ? ORDER BY step", [run, metric])
-        sums, values = 0, []
-        for step, value in rows.fetchall():
+            tell("checking metrics", done, len(curves), "curves")
+        database.execute("BEGIN")  # one view of both tables: a run that goes on adds to them
+        try:
+            last, lowest, highest, count, crc = database.execute(
+                "SELECT last, lowest, highest, count, crc FROM summary WHERE run = ? AND metric = ?", [run, metric]
+            ).fetchone()
+            points = database.execute(
+                "SELECT step, value FROM metrics WHERE run = ? AND metric = ? ORDER BY step", [run, metric]
+            ).fetchall()
+        finally:
+            database.execute("COMMIT")
+        sums = 0
+        for step, value in points:
             sums = zlib.crc32(struct.pack("<qd", step, value), sums)
-            values.append(value)
+        values = [value for _, value in points]
         extremes = (values[-1], min(values), max(values)) if values else (last, lowest, highest)
         if (len(values), sums, extremes) != (count, crc, (last, lowest, highest)):
             words = f"{metric} of run {run} is not what was written ({len(values)} of {count} points)"
@@ -80,12 +89,16 @@ def _metrics(database: Database, tell: Tell) -> list[Finding]:
 
 
 def _checkpoints(database: Database, history: Path, tell: Tell) -> list[Finding]:
-    rows = database.execute("SELECT run, kind, path, sha256 FROM artefacts ORDER BY run").fetchall()
+    rows = database.execute("SELECT run, kind FROM artefacts ORDER BY run").fetchall()
     found = []
-    for done, (run, kind, path, sha256) in enumerate(rows):
+    for done, (run, kind) in enumerate(rows):
         tell("checking files", done, len(rows), "files")
-        place = files_folder(history) / path
-        if not _sound(place, sha256):
+        for _ in range(3):  # a run that goes on replaces its checkpoint
+            now = database.execute("SELECT path, sha256 FROM artefacts WHERE run = ? AND kind = ?", [run, kind]).fetchone()
+            if now is None or _sound(files_folder(history) / now[0], now[1]):
+                break
+        else:
+            place = files_folder(history) / now[0]
             what = f"the {kind} of run {run} is {'damaged' if place.exists() else 'gone'}: {place}"
             words = "its record is removed, and the run is trained again where it is needed"
             found.append(Finding(what=what, run=run, repair=words))
@@ -105,28 +118,27 @@ def repair(database: Database, history: Path, findings: list[Finding]) -> None:
 def usage(database: Database, history: Path) -> list[Usage]:
     """Every file in the folder beside the history, the largest first; those in use by a live process' lock left out."""
     folder = files_folder(history)
+    files = [Path(place) / name for part in ("runs", "backups") for place, _, names in os.walk(folder / part) for name in names]
     known = {
         row["path"]: row
         for row in database.execute(
             "SELECT path, min(kind) AS kind, run, run IN (SELECT run FROM bin) AS deleted FROM artefacts GROUP BY path"
         ).fetchall()
     }
-    busy = {row[0] for row in database.execute("SELECT uid FROM runs WHERE status = 'running'").fetchall()}
+    busy = {row[0] for row in database.execute("SELECT uid FROM runs WHERE status IN ('running', 'waiting')").fetchall()}
     found = []
-    for part in ("runs", "backups"):
-        for place, _, names in os.walk(folder / part):
-            for name in names:
-                path = Path(place) / name
-                row = known.get(path.relative_to(folder).as_posix())
-                if row is None and part == "runs" and Path(place).name in busy:
-                    continue
-                kind = "backup" if part == "backups" else row["kind"] if row else "unused"
-                try:
-                    size = path.stat().st_size
-                except OSError:
-                    continue
-                run, deleted = (row["run"], bool(row["deleted"])) if row else (0, False)
-                found.append(Usage(path=path, size=size, kind=kind, run=run, deleted=deleted))
+    for path in files:
+        row = known.get(path.relative_to(folder).as_posix())
+        backup = path.parent == folder / "backups"
+        if row is None and not backup and path.parent.name in busy:
+            continue
+        kind = "backup" if backup else row["kind"] if row else "unused"
+        try:
+            size = path.stat().st_size
+        except OSError:
+            continue
+        run, deleted = (row["run"], bool(row["deleted"])) if row else (0, False)
+        found.append(Usage(path=path, size=size, kind=kind, run=run, deleted=deleted))
     return sorted(found, key=lambda one: -one.size)
 
 
@@ -146,7 +158,7 @@ def forget_states(database: Database, history: Path, *, deleted_only: bool) -> i
     Weights of runs that are not deleted, and the checkpoints of runs that are not finished, are never touched.
     """
     chosen = (
-        "run IN (SELECT run FROM bin)"
+        "run IN (SELECT run FROM bin) AND run NOT IN (SELECT id FROM runs WHERE status IN ('running', 'waiting'))"
         if deleted_only
         else ("kind IN ('state', 'best') AND run IN (SELECT id FROM runs WHERE status = 'done')")
     )

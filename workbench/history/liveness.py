@@ -23,13 +23,16 @@ else:
     def _try_lock(file: IO[bytes]) -> bool:
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             return False
         return True
 
 
 class ProcessLock:
-    """Held from its making until :meth:`release`, or until the process dies."""
+    """Held from its making until :meth:`release`, or until the process dies.
+
+    Raises :class:`BlockingIOError` where another process holds it, another :class:`OSError` where it cannot be made.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +40,7 @@ class ProcessLock:
         self._file: IO[bytes] = path.open("ab")
         if not _try_lock(self._file) or not self._is_the_one_there():
             self._file.close()
-            raise OSError(f"{path} is locked by another process")
+            raise BlockingIOError(f"{path} is locked by another process")
 
     def _is_the_one_there(self) -> bool:
         """Whether the file locked is still the one at that path, and not one that its last owner has just taken away."""
@@ -57,8 +60,11 @@ def is_alive(path: Path) -> bool:
     """Whether some process holds the lock at ``path``."""
     if not path.exists():
         return False
-    with path.open("ab") as file:
-        return not _try_lock(file)
+    try:
+        with path.open("ab") as file:
+            return not _try_lock(file)
+    except OSError:
+        return True  # whoever made it so that it cannot be asked may well be there
 
 
 def host() -> str:

@@ -176,6 +176,9 @@ class History:
                 " AND status NOT IN ('waiting', 'running')",
                 [experiment],
             )
+            self._database.execute(
+                "DELETE FROM bin WHERE run IN (SELECT id FROM runs WHERE experiment = ? AND status <> 'done')", [experiment]
+            )
             self._queue(experiment)
 
     def _queue(self, experiment: int) -> None:

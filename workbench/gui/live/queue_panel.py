@@ -29,11 +29,11 @@ class _TakeOut(QUndoCommand):
         self._taken: list[Queued] = []
 
     def redo(self) -> None:
-        experiments = self._experiments
-        self._panel.change(lambda database: changes.dequeue(database, experiments), self._keep)
+        self._panel.change(self._take)
 
-    def _keep(self, taken: list[Queued]) -> None:
-        self._taken = taken
+    def _take(self, database: Database) -> None:
+        """On the history's thread, which does one thing after the other: what undo puts back is known before it is asked."""
+        self._taken = changes.dequeue(database, self._experiments)
 
     def undo(self) -> None:
         self._panel.change(lambda database: changes.put_back(database, self._taken))

@@ -259,6 +259,7 @@ class LiveScreen(QWidget):
         self.bar.setValue(event.done)
         amount = f" ({event.done / 1e6:.1f} of {event.total / 1e6:.1f} MB)" if event.unit == "bytes" and event.total else ""
         self.stop.setText("Cancel")
+        self.stop.setEnabled(True)
         self.state.setText(f"{event.text}{amount}; Cancel gives it up")
 
     def _finish(self, event: ExperimentFinished) -> None:
