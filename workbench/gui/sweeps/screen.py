@@ -199,13 +199,16 @@ class SweepScreen(QWidget):
                         points.setdefault(place[_key(one.point.get(against))], []).append(one.figures[role][metric])
                 if points:
                     name = role if other is None else f"{role}, {each.rpartition('.')[2]} {other}"
-                    self._line(points, name, colours.curves[number % len(colours.curves)], dashed=dashed)
+                    aside = (number % 6 - 2.5) * 0.004 * (max(place.values()) - min(place.values()))
+                    self._line(points, name, colours.curves[number % len(colours.curves)], aside, dashed=dashed)
                     number += 1
 
-    def _line(self, points: dict[float, list[Estimate]], name: str, colour: str, *, dashed: bool) -> None:
-        x = np.array(sorted(points))
-        y = np.array([np.mean([one.mean for one in points[at]]) for at in x])
-        half = np.array([np.mean([one.half or 0.0 for one in points[at]]) for at in x])
+    def _line(self, points: dict[float, list[Estimate]], name: str, colour: str, aside: float, *, dashed: bool) -> None:
+        """A role's means with their intervals, drawn a little ``aside`` so that those of several do not hide each other."""
+        places = sorted(points)
+        y = np.array([np.mean([one.mean for one in points[at]]) for at in places])
+        half = np.array([np.mean([one.half or 0.0 for one in points[at]]) for at in places])
+        x = np.array(places) + aside
         style = Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine
         pen = pg.mkPen(colour, width=2, style=style)
         if half.any():
@@ -268,6 +271,7 @@ def _table(name: str) -> QTableWidget:
     table.setAccessibleName(name)
     table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     table.setAlternatingRowColors(True)
+    table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + 6)
     return table
 
 

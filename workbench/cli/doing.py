@@ -1,0 +1,277 @@
+"""Commands that train or change a history: run, resume, import, doctor."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from workbench import __version__
+from workbench.cli.options import LARGEST, data_option, device_option, history_option, json_option, share_option, threads_option
+from workbench.cli.tables import run_object, sweep_table, table
+from workbench.config import ExperimentConfig
+from workbench.errors import HistoryError, WorkbenchError
+from workbench.history import reading
+from workbench.history.database import SQLITE_VERSION, check_history, open_for_reading, wal_is_safe
+from workbench.history.doctor import examine, forget_states, usage
+from workbench.history.doctor import repair as repair_history
+from workbench.progress import ProgressPrinter
+from workbench.recipes import key_values, naming, recipe_tables, with_values
+from workbench.sweep import expand
+
+if TYPE_CHECKING:
+    from workbench.driver import Control
+
+
+@click.command()
+@click.argument("recipe")
+@click.option(
+    "--set", "changes", metavar="KEY=VALUE", multiple=True, help="Change a setting, such as distillation.temperature=4."
+)
+@history_option
+@data_option
+@device_option
+@threads_option
+@share_option
+@json_option
+@click.pass_context
+def run(
+    ctx: click.Context,
+    recipe: str,
+    changes: tuple[str, ...],
+    history: Path,
+    folders: tuple[Path, ...],
+    device: str,
+    threads: int,
+    share: bool,
+    as_json: bool,
+) -> None:
+    """Do the experiment of RECIPE, a TOML file or a built-in name (see `workbench recipes`)."""
+    tables = recipe_tables(recipe, changes)
+    with naming(recipe, changes):
+        experiments = expand(tables)
+    check_history(history)
+    settings = _settings(device, threads, folders, share)
+
+    def queue(opened: Any) -> list[int]:
+        if "sweep" not in tables:
+            return [opened.enqueue(experiments[0][1])]
+        return list(opened.enqueue_sweep(tables, experiments)[1])
+
+    ctx.exit(_do(history, settings, queue, as_json, [config for _, config in experiments]))
+
+
+@click.command()
+@click.argument("run", type=click.IntRange(1, LARGEST))
+@click.option("--epochs", default=0, help="Go on to so many epochs as a new run, which leaves the old one as it is.")
+@click.option(
+    "--from", "kind", type=click.Choice(["last", "best"]), default="last", show_default=True, help="The checkpoint for --epochs."
+)
+@history_option
+@data_option
+@device_option
+@threads_option
+@share_option
+@json_option
+@click.pass_context
+def resume(
+    ctx: click.Context,
+    run: int,
+    epochs: int,
+    kind: str,
+    history: Path,
+    folders: tuple[Path, ...],
+    device: str,
+    threads: int,
+    share: bool,
+    as_json: bool,
+) -> None:
+    """Go on with RUN and what else its experiment has not done: finished runs stay, others start at their checkpoint."""
+    from workbench.experiment import continue_run
+
+    with contextlib.closing(open_for_reading(history)) as database:
+        row = reading.run_details(database, run).row
+    if not epochs and row.status in ("done", "running", "waiting"):
+        over = row.status == "done"
+        raise WorkbenchError(f"run {run} is {row.status}" + ("; say with --epochs how far it should go on" if over else ""))
+    settings = _settings(device, threads, folders, share)
+
+    def queue(opened: Any) -> list[int]:
+        if epochs:
+            return [continue_run(opened, run, epochs, "state" if kind == "last" else "best")]
+        opened.resume(row.experiment)
+        return [row.experiment]
+
+    ctx.exit(_do(history, settings, queue, as_json))
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--set",
+    "changes",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="The model and the data: model.model=mlp, model.units=800, data.dataset=mnist…",
+)
+@click.option("--name", default="", help="How the history calls it; else the file's name.")
+@history_option
+@data_option
+@device_option
+@json_option
+def import_(
+    file: Path, changes: tuple[str, ...], name: str, history: Path, folders: tuple[Path, ...], device: str, as_json: bool
+) -> None:
+    """Enter the weights of FILE (.safetensors, or .pt of plain tensors) as a finished run that can teach."""
+    from workbench.config import RunConfig
+    from workbench.engine import Engine, EngineSettings
+    from workbench.history.writing import History
+    from workbench.importing import import_weights
+
+    check_history(history)
+    engine = Engine(EngineSettings(**_settings(device, 0, folders, False)))
+    config = RunConfig.from_dict(with_values({}, key_values(changes)))
+    engine.data(config.data, ProgressPrinter().tell)
+    with History(history) as opened:
+        run = import_weights(engine, opened, file, config, name)
+        with contextlib.closing(open_for_reading(history)) as database:
+            rows = reading.list_runs(database, [run])
+            click.echo(json.dumps(run_object(database, rows[0])) if as_json else table(rows))
+
+
+def _settings(device: str, threads: int, folders: Sequence[Path], share: bool) -> dict[str, Any]:
+    """The engine's settings, checked."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise WorkbenchError(f"the data folder {folder} does not exist; make it or leave --data out")
+    if threads < 0:
+        raise WorkbenchError(f"--threads must be 0 or more, not {threads}")
+    return {"device": device, "threads": threads, "folders": tuple(folders), "share": share}
+
+
+def _do(
+    path: Path,
+    settings: dict[str, Any],
+    queue: Callable[[Any], list[int]],
+    as_json: bool,
+    configs: Sequence[ExperimentConfig] = (),
+) -> int:
+    """Have the experiments done that ``queue`` puts into the history, once ``configs`` are checked; the exit status."""
+    from workbench.driver import Control
+    from workbench.engine import Engine, EngineSettings
+    from workbench.events import Event, RunFinished
+    from workbench.experiment import run_experiment
+    from workbench.history.writing import History
+
+    engine = Engine(EngineSettings(**settings))
+    printer = ProgressPrinter()
+    with contextlib.ExitStack() as stack:
+        past = stack.enter_context(contextlib.closing(open_for_reading(path))) if path.exists() else None
+        for config in configs:
+            engine.check(config, lambda run: _past_run(past, path, run), printer.tell)
+    control = Control()
+    _stop_on_signals(control)
+    statuses = []
+    with History(path) as history, contextlib.closing(open_for_reading(path)) as reader:
+        experiments = queue(history)
+        for experiment in experiments:
+
+            def emit(event: Event, experiment: int = experiment) -> None:
+                printer.show(event)
+                if isinstance(event, RunFinished) and as_json:
+                    row = next(row for row in reading.experiment_rows(reader, experiment) if row.id == event.run)
+                    click.echo(json.dumps(run_object(reader, row)))
+
+            statuses.append(run_experiment(engine, history, experiment, control, emit))
+            if control.ending:
+                history.leave_queue()
+                break
+        if not as_json and statuses[-1] == "done":
+            click.echo(_outcome(reader, experiments))
+    return 130 if control.ending else int("failed" in statuses)
+
+
+def _outcome(reader: Any, experiments: Sequence[int]) -> str:
+    """The runs of one experiment, or a sweep's combinations with their means."""
+    if len(experiments) == 1:
+        return table(reading.experiment_rows(reader, experiments[0]))
+    (sweep,) = reader.execute("SELECT sweep FROM experiments WHERE id = ?", [experiments[0]]).fetchone()
+    return sweep_table(reading.sweep_points(reader, sweep))
+
+
+def _past_run(database: Any, path: Path, run: int) -> reading.PastRun:
+    if database is None:
+        raise HistoryError(f"there is no run {run}, since there is no history at {path}")
+    return reading.past_run(database, path, run)
+
+
+def _stop_on_signals(control: Control) -> None:
+    """The first SIGINT or SIGTERM ends with a checkpoint, the second at once."""
+
+    def stop(number: int, _: object) -> None:
+        control.interrupt()
+        control.resume()
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+@click.command()
+@history_option
+@click.option("--repair", is_flag=True, help="Do what can be done about what is found; runs and metrics stay.")
+@click.option("--clean", is_flag=True, help="Remove what finished runs would need to go on with more epochs.")
+@json_option
+def doctor(history: Path, repair: bool, clean: bool, as_json: bool) -> None:
+    """Check the history's file, its metrics, its checkpoints and this machine; exit status 1 where something is wrong."""
+    from workbench.history.database import open_database
+
+    environment = _environment()
+    printer = ProgressPrinter()
+    with contextlib.closing(open_for_reading(history)) as database:
+        findings = examine(database, history, printer.tell)
+        files = usage(database, history)
+    if (repair and any(finding.repair for finding in findings)) or clean:
+        with contextlib.closing(open_database(history)) as database:
+            if repair:
+                repair_history(database, history, findings)
+            if clean:
+                forget_states(database, history, deleted_only=False)
+            findings = examine(database, history, printer.tell)
+            files = usage(database, history)
+    sizes: dict[str, int] = {}
+    for one in files:
+        sizes[one.kind] = sizes.get(one.kind, 0) + one.size
+    if as_json:
+        shown = [{"what": one.what, "run": one.run, "repair": one.repair} for one in findings]
+        click.echo(json.dumps({"findings": shown, "bytes": sizes, "environment": environment}))
+    else:
+        for key, value in environment.items():
+            click.echo(f"{key:20} {value}")
+        for kind, size in sorted(sizes.items()):
+            click.echo(f"{kind:20} {size / 1e6:,.1f} MB beside the history")
+        for finding in findings:
+            click.echo(f"- {finding.what}" + (f" (--repair: {finding.repair})" if finding.repair else ""))
+        click.echo("nothing is wrong" if not findings else f"{len(findings)} findings")
+    if findings:
+        raise click.exceptions.Exit(1)
+
+
+def _environment() -> dict[str, str]:
+    """What the workbench runs on, and what it lacks."""
+    import importlib.metadata
+    import platform
+
+    found = {"workbench": __version__, "python": platform.python_version(), "system": platform.platform()}
+    for name in ("torch", "torchvision", "PySide6", "pyqtgraph", "sqlite-utils"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    found["SQLite"] = SQLITE_VERSION + ("" if wal_is_safe() else ", whose write-ahead log has a bug; the slower journal is used")
+    return found

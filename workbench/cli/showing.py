@@ -1,0 +1,172 @@
+"""Commands that show what there is: recipes, data sets, runs, one run, runs compared, sweeps."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workbench.cli.options import LARGEST, data_option, history_option, json_option
+from workbench.cli.tables import run_object, sweep_table, table
+from workbench.errors import WorkbenchError
+from workbench.history import reading
+from workbench.history.database import open_for_reading
+from workbench.recipes import experiment_of, recipe_paths, recipe_tables
+
+
+@click.command()
+@json_option
+def recipes(as_json: bool) -> None:
+    """The built-in recipes."""
+    found = [(name, experiment_of(name)) for name in recipe_paths()]
+    if as_json:
+        shown = [
+            {
+                "name": name,
+                "description": config.description,
+                "config": config.to_dict(),
+                "sweep": recipe_tables(name).get("sweep"),
+            }
+            for name, config in found
+        ]
+        click.echo(json.dumps(shown))
+        return
+    for name, config in found:
+        click.echo(f"{name:16} {config.description}")
+
+
+@click.command()
+@data_option
+@json_option
+def datasets(folders: tuple[Path, ...], as_json: bool) -> None:
+    """The built-in data sets and where they are."""
+    from workbench.distill.sources import catalogue, data_folders
+
+    found = catalogue(data_folders(folders))
+    if as_json:
+        click.echo(json.dumps([asdict(info) for info in found]))
+        return
+    for info in found:
+        shape = "×".join(map(str, info.shape))
+        where = info.where or f"not here; {info.download_mb} MB to download"
+        click.echo(
+            f"{info.name:16} {info.train_cases:>7,} + {info.test_cases:>6,} cases  {info.classes:>4} classes  {shape:8}  {where}"
+        )
+
+
+@click.command()
+@history_option
+@json_option
+def runs(history: Path, as_json: bool) -> None:
+    """Every run of the history."""
+    database = open_for_reading(history)
+    found = reading.list_runs(database)
+    if as_json:
+        click.echo(json.dumps([run_object(database, row) for row in found]))
+    else:
+        click.echo(table(found) if found else f"{history} has no runs yet; try `workbench run digits`")
+    database.close()
+
+
+@click.command()
+@click.argument("run", type=click.IntRange(1, LARGEST))
+@history_option
+@json_option
+def show(run: int, history: Path, as_json: bool) -> None:
+    """Everything about one RUN."""
+    database = open_for_reading(history)
+    details = reading.run_details(database, run)
+    shown = run_object(database, details.row) | {
+        "message": details.row.message,
+        "figures": details.row.figures,
+        "config": details.config,
+        "settings": details.settings,
+        "experiment_config": details.experiment_config,
+        "environment": details.environment,
+        "children": list(details.children),
+        "notes": list(details.notes),
+    }
+    database.close()
+    if as_json:
+        click.echo(json.dumps(shown))
+        return
+    for key, value in shown.items():
+        if isinstance(value, dict):
+            click.echo(f"{key}:")
+            for name, part in _flat(value).items():
+                click.echo(f"  {name:36} {_said(part)}")
+        else:
+            click.echo(f"{key:20} {_said(value)}")
+
+
+@click.command()
+@click.argument("numbers", metavar="RUN…", type=click.IntRange(1, LARGEST), nargs=-1, required=True)
+@history_option
+@json_option
+def compare(numbers: tuple[int, ...], history: Path, as_json: bool) -> None:
+    """Lay runs beside each other: their figures, and only the settings that differ."""
+    database = open_for_reading(history)
+    rows = [reading.run_details(database, number).row for number in numbers]
+    differing = reading.differing_settings(reading.run_settings(database, numbers))
+    if as_json:
+        shown = [run_object(database, row) for row in rows]
+        settings = {key: {str(run): value for run, value in values.items()} for key, values in differing.items()}
+        click.echo(json.dumps({"runs": shown, "differing_settings": settings}))
+    else:
+        click.echo(table(rows))
+        click.echo("")
+        click.echo(f"{'settings that differ, by run':36} " + "  ".join(f"{number:>12}" for number in numbers))
+        for key, values in differing.items() or {"no setting differs": {}}.items():
+            click.echo(
+                f"{key:36} "
+                + "  ".join(f"{'–' if values.get(number) is None else values[number]!s:>12}" for number in numbers if values)
+            )
+    database.close()
+
+
+@click.command()
+@click.argument("number", metavar="[SWEEP]", type=click.IntRange(1, LARGEST), required=False)
+@history_option
+@json_option
+def sweeps(number: int | None, history: Path, as_json: bool) -> None:
+    """The sweeps of the history, or the results of one."""
+    with contextlib.closing(open_for_reading(history)) as database:
+        if number is None:
+            found = reading.list_sweeps(database)
+            if as_json:
+                click.echo(json.dumps([asdict(one) for one in found]))
+            for one in found if not as_json else []:
+                click.echo(f"{one.id:>5} {one.name:30} {one.done:>5} of {one.experiments} experiments done")
+            return
+        points = reading.sweep_points(database, number)
+        if not points:
+            raise WorkbenchError(f"there is no sweep {number} in this history; see `workbench sweeps`")
+        if as_json:
+            click.echo(json.dumps(_results(points)))
+        else:
+            click.echo(sweep_table(points))
+
+
+def _results(points: Sequence[reading.SweepPoint]) -> list[dict[str, Any]]:
+    from workbench.sweep_results import results
+
+    return [asdict(one) for one in results(points)]
+
+
+def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested tables and lists of them by dotted path."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            value = {str(place): item for place, item in enumerate(value)}
+        found |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
+    return found
+
+
+def _said(value: Any) -> str:
+    return ", ".join(map(str, value)) or "–" if isinstance(value, list) else "–" if value is None or value == "" else str(value)
