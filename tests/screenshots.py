@@ -69,6 +69,16 @@ def do_main_job(window: MainWindow, out: Path, look: str) -> None:
     QTest.mouseClick(window.history.buttons["compare"], Qt.MouseButton.LeftButton)
     wait_until(lambda: len(window.compare.plot.line_keys()) == 2)
     picture(window, out, f"compare-{look}")
+    if look == "light":
+        window.setup.show_recipe("digits-temperature")
+        wait_until(lambda: window.setup.launch.isEnabled() and "sweep" in window.setup.plan.text())
+        QTest.mouseClick(window.setup.launch, Qt.MouseButton.LeftButton)
+    window.tabs.setCurrentWidget(window.sweeps)
+    wait_until(lambda: window.sweeps.state.text() == "36 of 36 experiments done")
+    window.sweeps.each.setCurrentIndex(window.sweeps.each.findData("student.units"))
+    window.sweeps.each.activated.emit(0)
+    picture(window, out, f"sweeps-{look}")
+    window.setup.show_recipe("digits")
 
 
 def _rows(window: MainWindow) -> list:
