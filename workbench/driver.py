@@ -23,7 +23,8 @@ from workbench.distill.training import Job, Trainer, TrainerState
 from workbench.engine import Engine
 from workbench.errors import Cancelled, CannotWrite, CheckpointError, Diverged, WorkbenchError
 from workbench.events import CheckpointWritten, EpochEnded, Event, Loading, Metrics, Note, Paused, RunFinished, RunStarted
-from workbench.history.writing import History, Member, Patience, patiently
+from workbench.history.patience import Patience, patiently
+from workbench.history.writing import History, Member
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from workbench.engine import Engine
 from workbench.errors import Cancelled, CannotWrite, CheckpointError, WorkbenchError
 from workbench.events import ExperimentFinished, ExperimentStarted, Loading, Note, RunFinished
 from workbench.history.liveness import ProcessLock
-from workbench.history.writing import Entry, History, Member, Patience
+from workbench.history.patience import Patience
+from workbench.history.writing import Entry, History, Member
 from workbench.paths import free_space
 from workbench.plan import PlannedRun, plan
 

@@ -170,7 +170,7 @@ class MainWindow(QMainWindow):
         edit.addAction(undo)
         edit.addAction(redo)
         self._act(edit, "Filter the history", "Ctrl+F", self._filter)
-        self._act(run, "Launch", "Ctrl+Return", self.setup.launch.click)
+        self._act(run, "Launch", "Ctrl+Return", self._launch_from_menu)
         self._act(run, "Pause or resume", "Ctrl+P", self.live.pause.click)
         self._act(run, "Stop", "Ctrl+.", self.live.stop.click)
         self._act(run, "Compare selected runs", "Ctrl+K", self.history.buttons["compare"].click)
@@ -261,6 +261,13 @@ class MainWindow(QMainWindow):
 
         path = self.history_path
         self._change_history("dead", lambda database: changes.mark_interrupted(database, path), marked)
+
+    def _launch_from_menu(self) -> None:
+        """Launch what is seen: from another screen the set-up is shown first."""
+        if self.tabs.currentWidget() is self.setup:
+            self.setup.launch.click()
+        else:
+            self.tabs.setCurrentWidget(self.setup)
 
     def _launch_sweep(self, tables: dict[str, Any]) -> None:
         self.banner.hide()

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from workbench.config import ExperimentConfig, RunConfig, flat
-from workbench.errors import CannotWrite, HistoryError
+from workbench.errors import HistoryError
 from workbench.events import Metrics
 from workbench.history.changes import mark_interrupted
 from workbench.history.database import files_folder, now, open_database, writing
 from workbench.history.liveness import ProcessLock, host
+from workbench.history.patience import Patience, patiently
 from workbench.history.reading import PastRun, StoredFile, experiment_rows, parents, past_run, stored_file
 
 P = ParamSpec("P")
@@ -26,33 +27,6 @@ R = TypeVar("R")
 
 Summary = tuple[float, float, float, int, int]
 """(last, lowest, highest, count, CRC-32) of a metric's points."""
-
-
-class Patience:
-    """What is done where a write does not go: nothing, and so the error is raised."""
-
-    def wait(self, error: CannotWrite) -> bool:
-        """Wait a while; whether to try again."""
-        return False
-
-    def over(self) -> None:
-        """A write that had to wait has gone."""
-
-
-def patiently(patience: Patience, write: Callable[[], R]) -> R:
-    """The value of ``write``, tried again for as long as there is patience."""
-    waited = False
-    while True:
-        try:
-            value = write()
-        except CannotWrite as error:
-            if not patience.wait(error):
-                raise
-            waited = True
-        else:
-            if waited:
-                patience.over()
-            return value
 
 
 def _patient(method: Callable[Concatenate[History, P], R]) -> Callable[Concatenate[History, P], R]:
