@@ -284,6 +284,28 @@ class TestImport:
         assert len(shown("runs")) == 4
 
 
+class TestBias:
+    def test_that_a_class_never_seen_is_shifted_kept_shown_and_taken_back(self, folder: Path) -> None:
+        changes = ["--set", "transfer.leave_out=[3]", "--set", "transfer.fraction=1.0", "--set", "training.epochs=20"]
+        assert workbench("run", "../tiny.toml", *changes).exit_code == 0
+        result = workbench("bias", 4, "--keep", "--json")
+        assert result.exit_code == 0, result.stderr
+        found = json.loads(result.stdout)
+        assert (found["classes"], found["way"]) == (["3"], "validation")
+        assert found["validation_after"]["errors"] <= found["validation_before"]["errors"]
+        assert shown("show", 4)["correction"] == {"classes": [3], "shift": found["shift"], "way": "validation"}
+        assert workbench("bias", 4, "--undo").exit_code == 0
+        assert shown("show", 4)["correction"] is None
+        assert "chosen by mass" in workbench("bias", 4, "--class", 3, "--way", "mass").stdout
+
+    def test_that_a_run_that_has_seen_all_is_a_sentence(self, filled: Path) -> None:
+        result = workbench("bias", 4, "--history", filled)
+        assert (result.exit_code, result.stderr) == (
+            2,
+            "workbench: run 4 has seen every class; name those to shift with --class\n",
+        )
+
+
 class TestDoctor:
     def test_that_a_sound_history_exits_with_0_and_a_damaged_one_with_1(self, filled: Path, tmp_path: Path) -> None:
         sound = workbench("doctor", "--history", filled)

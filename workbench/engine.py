@@ -219,6 +219,11 @@ class Engine:
         counts = torch.bincount(data.train.labels[cases], minlength=len(data.classes)).tolist()
         return len(cases), tuple(counts)
 
+    def seen(self, config: RunConfig, data: ResidentData) -> tuple[int, ...]:
+        """How many cases of each class a run learns from."""
+        cases = transfer_cases(data.train.labels, data.classes, config.transfer, config.seed)
+        return tuple(torch.bincount(data.train.labels[cases], minlength=len(data.classes)).tolist())
+
     def seconds(self, config: RunConfig) -> float | None:
         """About how long a run will train, from a short measurement; while another one trains, which leaves no time for
         that, from the multiply-adds a second of those measured before, or None."""

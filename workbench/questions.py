@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from workbench.bias import Correction, best_shift, mass_shift
 from workbench.config import DataConfig, ExperimentConfig, ModelConfig
 from workbench.distill import sources
 from workbench.distill.raw_data import spread
@@ -231,6 +232,56 @@ def soft_samples(config: ExperimentConfig, count: int = 24) -> Callable[[Engine,
             logits=logits.transpose(0, 1).cpu().numpy(),
             classes=data.classes,
             teachers=len(found),
+        )
+
+    return answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BiasSamples:
+    """What a bias correction is chosen by: a run's logits (N, classes) on both splits, and what it has not seen.
+
+    ``frequency`` is each class's share of the training cases, ``missing`` the numbers of those that the run saw none of.
+    """
+
+    run: int
+    classes: tuple[str, ...]
+    missing: tuple[int, ...]
+    frequency: np.ndarray
+    validation: tuple[np.ndarray, np.ndarray]
+    test: tuple[np.ndarray, np.ndarray]
+
+    def chosen(self, numbers: tuple[int, ...], way: str) -> Correction:
+        """The correction of these classes by a way of :data:`workbench.bias.WAYS`, never by the test split."""
+        logits, labels = self.validation
+        shift = (
+            best_shift(logits, labels, numbers)
+            if way == "validation"
+            else mass_shift(logits, numbers, float(self.frequency[list(numbers)].sum()))
+        )
+        return Correction(classes=numbers, shift=shift, way=way)
+
+
+def bias_samples(run: int) -> Callable[[Engine, History], BiasSamples]:
+    """Logits of a finished run, computed anew from its weights."""
+
+    def answer(engine: Engine, history: History) -> BiasSamples:
+        past = history.past_run(run)
+        data = engine.data(past.config.data, download=False)
+        ensemble = engine.ensemble([history.weights_of(run)], "arithmetic", data)
+        counts = np.bincount(data.train.labels.cpu().numpy(), minlength=len(data.classes))
+        seen = engine.seen(past.config, data)
+        splits = {}
+        for name, split in (("validation", data.validation), ("test", data.test)):
+            logits = engine.ensemble_logits(ensemble, past.config.data, name)
+            splits[name] = (logits.cpu().numpy(), split.labels.cpu().numpy())
+        return BiasSamples(
+            run=run,
+            classes=data.classes,
+            missing=tuple(number for number in range(len(data.classes)) if not seen[number]),
+            frequency=counts / counts.sum(),
+            validation=splits["validation"],
+            test=splits["test"],
         )
 
     return answer

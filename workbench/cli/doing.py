@@ -6,6 +6,7 @@ import contextlib
 import json
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,78 @@ def resume(
         return [row.experiment]
 
     ctx.exit(_do(history, settings, queue, as_json))
+
+
+@click.command()
+@click.argument("run", type=click.IntRange(1, LARGEST))
+@click.option("--class", "names", multiple=True, help="A class to shift, by name; else those that the run has never seen.")
+@click.option(
+    "--way",
+    type=click.Choice(["validation", "mass"]),
+    default="validation",
+    show_default=True,
+    help="Fewest errors on validation, or mean predicted mass equal to the classes' frequency.",
+)
+@click.option("--keep", is_flag=True, help="Keep the correction with the run.")
+@click.option("--undo", is_flag=True, help="Take a correction that was kept back.")
+@history_option
+@data_option
+@device_option
+@json_option
+def bias(
+    run: int,
+    names: tuple[str, ...],
+    way: str,
+    keep: bool,
+    undo: bool,
+    history: Path,
+    folders: tuple[Path, ...],
+    device: str,
+    as_json: bool,
+) -> None:
+    """Shift the logits of classes that RUN has never seen, chosen on validation; errors before and after."""
+    from workbench.bias import errors_at
+    from workbench.distill.data import class_numbers
+    from workbench.engine import Engine, EngineSettings
+    from workbench.history.changes import keep_correction
+    from workbench.history.database import open_database
+    from workbench.history.writing import History
+    from workbench.questions import bias_samples
+
+    with contextlib.closing(open_for_reading(history)) as database:
+        reading.run_details(database, run)
+    if undo:
+        with contextlib.closing(open_database(history)) as database:
+            keep_correction(database, run, None)
+        return
+    engine = Engine(EngineSettings(**_settings(device, 0, folders, False)))
+    with History(history) as opened:
+        samples = bias_samples(run)(engine, opened)
+    numbers = tuple(class_numbers(names, samples.classes, "--class")) or samples.missing
+    if not numbers or len(numbers) == len(samples.classes):
+        raise WorkbenchError(f"run {run} has seen every class; name those to shift with --class")
+    found = samples.chosen(numbers, way)
+    shown: dict[str, Any] = {
+        "run": run,
+        "classes": [samples.classes[number] for number in numbers],
+        "way": way,
+        "shift": found.shift,
+    }
+    for split in ("validation", "test"):
+        logits, labels = getattr(samples, split)
+        for when, shift in (("before", 0.0), ("after", found.shift)):
+            shown[f"{split}_{when}"] = asdict(errors_at(logits, labels, numbers, shift))
+    if keep:
+        with contextlib.closing(open_database(history)) as database:
+            keep_correction(database, run, found)
+    if as_json:
+        click.echo(json.dumps(shown))
+        return
+    click.echo(f"classes {', '.join(shown['classes'])} shifted by {found.shift:+.2f}, chosen by {way}, never on the test split")
+    for split in ("validation", "test"):
+        for when, shift in (("before", 0.0), ("after", found.shift)):
+            logits, labels = getattr(samples, split)
+            click.echo(f"{split:11} {when:7} {errors_at(logits, labels, numbers, shift).words()}")
 
 
 @click.command("import")

@@ -90,6 +90,7 @@ def show(run: int, history: Path, as_json: bool) -> None:
         "environment": details.environment,
         "children": list(details.children),
         "notes": list(details.notes),
+        "correction": {**asdict(details.correction), "classes": list(details.correction.classes)} if details.correction else None,
     }
     database.close()
     if as_json:

@@ -145,6 +145,7 @@ class MainWindow(QMainWindow):
         self.queue.times_wanted.connect(self._ask_times)
         self.history.resume_wanted.connect(self._resume)
         self.history.epochs_wanted.connect(self._go_on)
+        self.history.bias_wanted.connect(self._ask_bias)
         self.history.compare_wanted.connect(self._compare)
         self.history.setup_wanted.connect(self._open_setup)
         self.history.teacher_wanted.connect(self._use_as_teacher)
@@ -291,6 +292,12 @@ class MainWindow(QMainWindow):
 
     def _go_on(self, run: int, epochs: int, kind: str) -> None:
         self._ask_engine(("go on", run), questions.go_on(run, epochs, kind), lambda _: self._queue_changed())
+
+    def _ask_bias(self, run: int) -> None:
+        def answered(samples: questions.BiasSamples) -> None:
+            self._ask_history("bias", lambda database: reading.correction(database, run), partial(self.history.ask_bias, samples))
+
+        self._ask_engine(("bias", run), questions.bias_samples(run), answered)
 
     def _queue_changed(self) -> None:
         self.executor.wake()

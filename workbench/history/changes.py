@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlite_utils import Database
 
+from workbench.bias import Correction
 from workbench.errors import HistoryError
 from workbench.history.database import files_folder, now, writing
 from workbench.history.liveness import host, is_alive
@@ -35,6 +37,17 @@ def take_back(database: Database, runs: Sequence[int], experiments: Sequence[int
             database.execute("DELETE FROM bin WHERE run = ?", [run])
         for experiment in experiments:
             database.execute("UPDATE experiments SET deleted = NULL WHERE id = ?", [experiment])
+
+
+def keep_correction(database: Database, run: int, correction: Correction | None) -> None:
+    """Keep a run's bias correction, or take it back where that is None."""
+    with writing(database):
+        database.execute("DELETE FROM corrections WHERE run = ?", [run])
+        if correction is not None:
+            database.execute(
+                "INSERT INTO corrections VALUES (?, ?, ?, ?, ?)",
+                [run, json.dumps(list(correction.classes)), correction.shift, correction.way, now()],
+            )
 
 
 def mark_interrupted(database: Database, history: Path) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from sqlite_utils import Database
 
+from workbench.bias import Correction
 from workbench.config import RunConfig
 from workbench.errors import HistoryError
 from workbench.history.database import files_folder
@@ -80,6 +81,7 @@ class RunDetails:
     children: tuple[int, ...]
     notes: tuple[str, ...]
     artefacts: tuple[tuple[str, str, int], ...]
+    correction: Correction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +260,7 @@ def run_details(database: Database, run: int) -> RunDetails:
         parents=parents(database, run),
         children=column("SELECT child FROM lineage WHERE parent = ? ORDER BY child"),
         notes=column("SELECT text FROM run_notes WHERE run = ? ORDER BY id"),
+        correction=correction(database, run),
         artefacts=tuple(
             tuple(row) for row in database.execute("SELECT kind, path, size FROM artefacts WHERE run = ?", [run]).fetchall()
         ),
@@ -282,6 +285,12 @@ def stored_file(database: Database, history: Path, run: int, kind: str) -> Store
     """A recorded file of a run, or None."""
     row = database.execute("SELECT path, size, sha256 FROM artefacts WHERE run = ? AND kind = ?", [run, kind]).fetchone()
     return StoredFile(run=run, path=files_folder(history) / row[0], size=row[1], sha256=row[2]) if row else None
+
+
+def correction(database: Database, run: int) -> Correction | None:
+    """The bias correction that a person kept for a run, or None."""
+    row = database.execute("SELECT classes, shift, way FROM corrections WHERE run = ?", [run]).fetchone()
+    return Correction(classes=tuple(json.loads(row[0])), shift=row[1], way=row[2]) if row else None
 
 
 def parents(database: Database, run: int) -> tuple[int, ...]:

@@ -133,6 +133,14 @@ CREATE TABLE results (                       -- the figures of a finished run: v
     PRIMARY KEY (run, name)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE corrections (                   -- a shift of some classes' logits that a person kept
+    run INTEGER PRIMARY KEY REFERENCES runs(id) ON DELETE CASCADE,
+    classes TEXT NOT NULL,                   -- their numbers, as JSON
+    shift REAL NOT NULL,
+    way TEXT NOT NULL,
+    created TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE predictions (                   -- logits of a finished run on a split, float16, zlib
     run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
     split TEXT NOT NULL,

@@ -23,14 +23,16 @@ from PySide6.QtWidgets import (
 )
 from sqlite_utils import Database
 
+from workbench.bias import Correction
 from workbench.config import ExperimentConfig
 from workbench.errors import ConfigError
 from workbench.gui.dialogs import MoreEpochsDialog
 from workbench.gui.forms import label
+from workbench.gui.history.bias_dialog import BiasDialog
 from workbench.gui.history.model import SORT_ROLE, HistoryModel, Index
 from workbench.history import changes, reading
 from workbench.history.reading import ExperimentRow, RunDetails, RunRow
-from workbench.questions import many
+from workbench.questions import BiasSamples, many
 
 AskHistory = Callable[[Hashable, Callable[[Database], Any], Callable[[Any], None]], None]
 LOOK_MILLISECONDS = 1500
@@ -67,6 +69,23 @@ class _Delete(QUndoCommand):
         self._screen.told.emit("Taken back.")
 
 
+class _Correct(QUndoCommand):
+    def __init__(self, screen: HistoryScreen, run: int, before: Correction | None, after: Correction | None) -> None:
+        super().__init__(f"correct the bias of run {run}")
+        self._screen, self._run, self._before, self._after = screen, run, before, after
+
+    def redo(self) -> None:
+        run, after = self._run, self._after
+        self._screen.change(lambda database: changes.keep_correction(database, run, after))
+        self._screen.told.emit(
+            "The correction is kept with the run; Ctrl+Z takes it back." if after else "The correction is gone."
+        )
+
+    def undo(self) -> None:
+        run, before = self._run, self._before
+        self._screen.change(lambda database: changes.keep_correction(database, run, before))
+
+
 class HistoryScreen(QWidget):
     """Reads and changes the history through the callables it is given, and never waits for them."""
 
@@ -75,6 +94,7 @@ class HistoryScreen(QWidget):
     teacher_wanted = Signal(int, str)
     resume_wanted = Signal(int)
     epochs_wanted = Signal(int, int, str)
+    bias_wanted = Signal(int)
     changed = Signal()
     said = Signal(str)
     told = Signal(str)
@@ -119,6 +139,7 @@ class HistoryScreen(QWidget):
             ("open", "Open as new set-up", "Fill the set-up with this run's experiment.", self._open),
             ("resume", "Resume", "Go on with what this run's experiment has not done, from the checkpoints.", self._resume),
             ("epochs", "More epochs…", "Go on with this run as a new one, which leaves it as it is.", self._more_epochs),
+            ("bias", "Bias…", "Shift the logits of classes that the run has never seen, chosen on validation.", self._bias),
             ("compare", "Compare", "Lay the selected runs over each other (Ctrl+K).", self._compare),
             ("teacher", "Use as teacher", "Add the selected run to the ensemble of the set-up.", self._teach),
             ("delete", "Delete", "Delete the selected runs (Del); Ctrl+Z takes them back.", self.delete_selected),
@@ -237,6 +258,8 @@ class HistoryScreen(QWidget):
         one = self._one_experiment()
         over = one is not None and one.rank is None and one.status in ("stopped", "failed", "interrupted")
         self.buttons["resume"].setEnabled(over)
+        chosen = self._chosen_row()
+        self.buttons["bias"].setEnabled(chosen is not None and chosen.status == "done")
         self.buttons["epochs"].setEnabled(len(runs) == 1 and self._chosen_row() is not None)
         if self._details is not None and (not runs or self._details.row.id != runs[0]):
             self._details = None
@@ -258,6 +281,10 @@ class HistoryScreen(QWidget):
                 "status": row.status, "message": row.message or "–", "experiment": f"{row.experiment_name} #{row.experiment}",
                 "epochs": f"{row.epochs:g}", "steps": row.step, "training rate": f"{row.samples_per_second or 0:,.0f} samples/s",
                 "teachers": ", ".join(map(str, details.parents)) or "–", "students": ", ".join(map(str, details.children)) or "–",
+            },
+            "Bias correction": {} if details.correction is None else {
+                "classes": ", ".join(map(str, details.correction.classes)), "shift": f"{details.correction.shift:+.2f}",
+                "chosen by": details.correction.way,
             },
             "Figures": {name.replace("_", " "): f"{value:.6g}" for name, value in sorted(row.figures.items())},
             "Settings": details.settings,
@@ -295,6 +322,16 @@ class HistoryScreen(QWidget):
     def _resume(self) -> None:
         if one := self._one_experiment():
             self.resume_wanted.emit(one.id)
+
+    def _bias(self) -> None:
+        if row := self._chosen_row():
+            self.bias_wanted.emit(row.id)
+
+    def ask_bias(self, samples: BiasSamples, kept: Correction | None) -> None:
+        """Let the person choose a correction; undo takes it back."""
+        dialog = BiasDialog(samples, kept, self)
+        if dialog.exec() and dialog.correction() != kept:
+            self.undo_stack.push(_Correct(self, samples.run, kept, dialog.correction()))
 
     def _more_epochs(self) -> None:
         row = self._chosen_row()

@@ -1,0 +1,7 @@
+CREATE TABLE corrections (
+    run INTEGER PRIMARY KEY REFERENCES runs(id) ON DELETE CASCADE,
+    classes TEXT NOT NULL,
+    shift REAL NOT NULL,
+    way TEXT NOT NULL,
+    created TEXT NOT NULL
+) STRICT;
