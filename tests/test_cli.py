@@ -209,7 +209,7 @@ BAD = {
     "set without a value": (lambda: setting("student.units"), "--set 'student.units' is not KEY=VALUE"),
     "set without a key": (lambda: setting("=5"), "is not KEY=VALUE"),
     "set below a value": (lambda: setting("name.x=5"), "name is a single value and has no parts"),
-    "set of no item": (lambda: setting("teachers.7.count=1"), "there are 1 of them, numbered from 0"),
+    "set of no item": (lambda: setting("teachers.7.count=1"), "there is one of them, numbered from 0"),
     "TOML syntax": (lambda: recipe("name = 'x'\n[student\n"), "../mine.toml is not valid TOML: Expected ']'"),
     "TOML syntax line": (lambda: recipe("name = 'x'\n[student\n"), "line 2"),
     "recipe key": (lambda: recipe("[studnet]\n"), "../mine.toml: studnet: there is no such setting (did you mean 'student'?)"),

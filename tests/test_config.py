@@ -28,8 +28,9 @@ from workbench.config import (
     flat,
 )
 from workbench.errors import ConfigError
-from workbench.recipes import load_recipe, recipe_paths, with_values
+from workbench.recipes import load_recipe, recipe_paths, recipe_tables, with_values
 from workbench.settings import options_of
+from workbench.sweep import expand
 
 
 def run_config(**parts: Any) -> RunConfig:
@@ -95,7 +96,7 @@ def test_that_a_config_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize("recipe", recipe_paths().values(), ids=lambda path: path.stem)
 def test_that_a_built_in_recipe_is_an_experiment_under_its_own_name(recipe: Path) -> None:
-    assert ExperimentConfig.from_dict(load_recipe(recipe)).name == recipe.stem
+    assert {config.name.partition(" · ")[0] for _, config in expand(recipe_tables(recipe.stem))} == {recipe.stem}
 
 
 @pytest.mark.parametrize(

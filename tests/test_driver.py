@@ -584,7 +584,7 @@ class TestContinuing:
     @pytest.mark.parametrize(
         ("run", "epochs", "kind", "words"),
         [
-            (4, 3, "state", "run 4 has 3 epochs behind it there; go on to more than that"),
+            (4, 3, "state", "run 4 has 3 epochs behind it at that checkpoint; ask for more"),
             (4, 9, "nothing", "run 4 has no such checkpoint"),
             (77, 9, "state", "there is no run 77"),
         ],

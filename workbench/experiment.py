@@ -153,10 +153,12 @@ def continue_run(history: History, run: int, epochs: int, kind: str = "state") -
     """
     past, stored = history.past_run(run), history.artefact(run, kind)
     if stored is None or past.status in ("running", "waiting"):
-        raise CheckpointError(f"run {run} has no such checkpoint to go on from")
+        raise CheckpointError(f"run {run} has no such checkpoint to go on from, or it was cleaned up; launch it anew")
     values = checkpoints.read(stored.path, stored.sha256)[1]
     if epochs <= values["epochs_done"]:
-        raise CheckpointError(f"run {run} has {values['epochs_done']} epochs behind it there; go on to more than that")
+        raise CheckpointError(
+            f"run {run} has {values['epochs_done']} epochs behind it at that checkpoint; ask for more than that"
+        )
     training = dataclasses.replace(past.config.training, epochs=epochs, patience=0)
     experiment = history.continue_run(run, dataclasses.replace(past.config, training=training), values["step"])
     (new,) = (member.run for member in history.members(experiment) if not member.reused)

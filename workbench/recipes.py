@@ -115,7 +115,8 @@ def _set(tables: dict[str, Any], path: str, value: Any) -> None:
 
 def _item(items: list[Any], part: str, path: str) -> Any:
     if not part.isdecimal() or int(part) > len(items):
-        raise ConfigError(path, f"there are {len(items)} of them, numbered from 0")
+        many = f"there are {len(items)} of them" if len(items) != 1 else "there is one of them"
+        raise ConfigError(path, f"{many}, numbered from 0")
     if int(part) == len(items):
         items.append({})
     return items[int(part)]

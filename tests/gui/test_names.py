@@ -42,7 +42,7 @@ def test_that_a_queued_name_is_shown_as_it_is(qtbot: QtBot, themed: None) -> Non
     panel = QueuePanel(lambda *_: None, lambda *_: None, QUndoStack())
     qtbot.addWidget(panel)
     rows = [
-        QueuedRow(experiment=place, name=name, status="waiting", held=False, config={"description": name})
+        QueuedRow(experiment=place, name=name, status="waiting", held=False, left=False, config={"description": name})
         for place, name in enumerate(NAMES)
     ]
     panel.show_rows(rows)

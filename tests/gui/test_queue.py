@@ -178,7 +178,7 @@ def test_that_what_was_left_from_last_time_is_asked_about_and_goes_on(qtbot: QtB
     window.show()
     window.start_threads()
     qtbot.waitUntil(window.banner.isVisible, timeout=READY_MILLISECONDS)
-    assert window.banner.text.text().startswith("begun, not begun: interrupted last time. Go on from the last checkpoint?")
+    assert window.banner.text.text().startswith("begun #1, not begun #2: interrupted last time. Go on from the last checkpoint?")
     assert not window.executor.busy
     window.tabs.setCurrentWidget(window.live)
     assert [(row.name, row.held) for row in window.queue.rows] == [("begun", True), ("not begun", True)]

@@ -383,7 +383,7 @@ def test_that_what_a_killed_process_left_is_marked_interrupted_and_what_a_live_o
         assert ask(history, "SELECT status, message FROM experiments") == [
             ("interrupted", "the program ended before the run did")
         ]
-        assert ask(history, "SELECT held, claimed_by, process FROM queue") == [(1, None, None)]
+        assert ask(history, "SELECT held, claimed_by, process FROM queue") == [(2, None, None)]
         assert history.next_in_queue() is None
 
 

@@ -306,6 +306,9 @@ def doctor(history: Path, repair: bool, clean: bool, as_json: bool) -> None:
 
     environment = _environment()
     printer = ProgressPrinter()
+    if not history.exists() and not as_json:
+        for key, value in environment.items():
+            click.echo(f"{key:20} {value}")
     with contextlib.closing(open_for_reading(history)) as database:
         findings = examine(database, history, printer.tell)
         files = usage(database, history)
@@ -314,7 +317,8 @@ def doctor(history: Path, repair: bool, clean: bool, as_json: bool) -> None:
             if repair:
                 repair_history(database, history, findings)
             if clean:
-                forget_states(database, history, deleted_only=False)
+                freed = forget_states(database, history, deleted_only=False)
+                click.echo(f"removed {freed / 1e6:,.1f} MB of checkpoints; finished runs keep their weights", err=True)
             findings = examine(database, history, printer.tell)
             files = usage(database, history)
     sizes: dict[str, int] = {}

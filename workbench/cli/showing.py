@@ -37,7 +37,7 @@ def recipes(as_json: bool) -> None:
         click.echo(json.dumps(shown))
         return
     for name, config in found:
-        click.echo(f"{name:16} {config.description}")
+        click.echo(f"{name:22} {config.description}")
 
 
 @click.command()
@@ -141,6 +141,8 @@ def sweeps(number: int | None, history: Path, as_json: bool) -> None:
             found = reading.list_sweeps(database)
             if as_json:
                 click.echo(json.dumps([asdict(one) for one in found]))
+            elif not found:
+                click.echo(f"{history} has no sweeps yet; try `workbench run digits-temperature`")
             for one in found if not as_json else []:
                 click.echo(f"{one.id:>5} {one.name:30} {one.done:>5} of {one.experiments} experiments done")
             return
@@ -170,4 +172,6 @@ def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:
 
 
 def _said(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return ", ".join(map(str, value)) or "–" if isinstance(value, list) else "–" if value is None or value == "" else str(value)

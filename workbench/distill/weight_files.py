@@ -81,7 +81,8 @@ import safetensors.torch
 try:
     found = torch.load(sys.argv[1], map_location="cpu", weights_only=True)
 except Exception as error:
-    sys.exit((str(error).strip().splitlines() or [type(error).__name__])[0][:200])
+    words = (str(error).strip().splitlines() or [""])[0][:200]
+    sys.exit(words if " " in words else "torch cannot read it")
 for key in ("state_dict", "model_state_dict", "model"):
     if isinstance(found, dict) and isinstance(found.get(key), dict):
         found = found[key]

@@ -59,7 +59,16 @@ def smoothed(values: np.ndarray, weight: float) -> np.ndarray:
 
 
 class _ValueAxis(pg.AxisItem):  # type: ignore[misc]
-    """An axis whose logarithmic ticks are written as plain numbers."""
+    """An axis whose logarithmic ticks are plain numbers, and whose ticks are percentages where ``percent``."""
+
+    percent = False
+
+    def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
+        """The texts of ticks."""
+        if not self.percent:
+            return list(super().tickStrings(values, scale, spacing))
+        places = max(0, math.ceil(-math.log10(100 * spacing)))
+        return [f"{100 * value * scale:.{places}f}%" for value in values]
 
     def logTickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
         """The texts of ticks at powers of ten."""
@@ -110,6 +119,7 @@ class CurvePlot(QWidget):
         """Take the colours of the theme."""
         colours = theme.current()
         self.plot.setBackground(colours.base)
+        self.plot.getAxis("left").percent = self.percent
         for side in ("left", "bottom"):
             axis = self.plot.getAxis(side)
             axis.enableAutoSIPrefix(False)
@@ -127,6 +137,7 @@ class CurvePlot(QWidget):
 
     def set_title(self, title: str, y_name: str, x_name: str) -> None:
         """Say what the plot and its axes show."""
+        self.plot.getAxis("left").percent = self.percent
         self._title.setText(title)
         if (y_name, x_name) == (self._y_name, self._x_name):
             return

@@ -97,6 +97,7 @@ class DiskDialog(QDialog):
         self.tree = QTreeWidget()
         self.tree.setAccessibleName("Files beside the history")
         self.tree.setHeaderLabels(["File", "Run", "Size"])
+        self.tree.headerItem().setTextAlignment(2, Qt.AlignmentFlag.AlignRight)
         row = QHBoxLayout()
         self.buttons: dict[str, QPushButton] = {}
         for name, text, help_, act in (

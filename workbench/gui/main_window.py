@@ -76,6 +76,7 @@ class MainWindow(QMainWindow):
         self._changes = 0
         self._may_ask = True
         self._tray: QSystemTrayIcon | None = None
+        self._restored_words = ""
         self.setWindowTitle(f"{history.name} – Distillation workbench")
         self.feed = RunFeed(self)
         self.awake = Awake()
@@ -235,8 +236,13 @@ class MainWindow(QMainWindow):
                     self.history.reload()
                     self.setup.refresh()
                 self.awake.keep(self.executor.busy and not isinstance(news, ExperimentFinished))
-                if isinstance(news, ExperimentFinished) and not self.isActiveWindow():
-                    self._notify(news)
+                if isinstance(news, ExperimentFinished):
+                    if news.status == "stopped":
+                        self._tell(
+                            f"{news.name} #{news.experiment} is stopped; Resume in the history goes on from its checkpoint."
+                        )
+                    if not self.isActiveWindow():
+                        self._notify(news)
 
     def _notify(self, news: ExperimentFinished) -> None:
         """Tell a person who looks at something else that an experiment is over."""
@@ -308,11 +314,14 @@ class MainWindow(QMainWindow):
     def _offer_what_waits(self, rows: list[QueuedRow]) -> None:
         """What was left held from last time is asked about, once."""
         self.queue.show_rows(rows)
-        held = [row.experiment for row in rows if row.held]
+        left = [row for row in rows if row.left]
+        held = [row.experiment for row in left]
         if held:
-            names = ", ".join(row.name for row in rows if row.held)
-            begun = any(row.status == "interrupted" for row in rows if row.held)
-            words = f"{names}: {'interrupted' if begun else 'left waiting'} last time."
+            names = ", ".join(f"{row.name} #{row.experiment}" for row in left[:3]) + (
+                f" and {len(left) - 3} more" * (len(left) > 3)
+            )
+            begun = any(row.status == "interrupted" for row in left)
+            words = f"{self._restored_words}{names}: {'interrupted' if begun else 'left waiting'} last time."
             self.banner.say(
                 f"{words} Go on{' from the last checkpoint' if begun else ''}? Until then it waits in the queue on Live.",
                 "Go on",
@@ -441,7 +450,9 @@ class MainWindow(QMainWindow):
         self.executor, self.history_thread = self._threads()
         self.start_threads()
         self.engine_state.setText("starting the engine…")
+        self.live.forget()
         self.banner.say(words)
+        self._restored_words = f"{words} "
 
     # Closing
 

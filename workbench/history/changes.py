@@ -14,6 +14,9 @@ from workbench.errors import HistoryError
 from workbench.history.database import files_folder, now, writing
 from workbench.history.liveness import host, is_alive
 
+LEFT = 2
+"""How the queue holds what a process left behind; 1 is a person's own hold."""
+
 
 def delete(database: Database, runs: Sequence[int], experiments: Sequence[int] = ()) -> None:
     """Delete runs, and experiments as such, until they are taken back; what is under way is a :class:`HistoryError`."""
@@ -75,7 +78,8 @@ def mark_interrupted(database: Database, history: Path) -> int:
                 [message, now(), process],
             )
             database.execute(
-                "UPDATE queue SET held = 1, claimed_by = NULL, process = NULL WHERE claimed_by = ? OR process = ?",
+                f"UPDATE queue SET held = iif(held, held, {LEFT}), claimed_by = NULL, process = NULL"
+                " WHERE claimed_by = ? OR process = ?",
                 [process, process],
             )
     for row in gone:

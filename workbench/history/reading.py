@@ -207,22 +207,27 @@ def sweep_points(database: Database, sweep: int) -> list[SweepPoint]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedRow:
-    """An experiment of the queue that has not begun, or not gone on yet."""
+    """An experiment of the queue that has not begun, or not gone on yet. ``left`` says that a process left it behind."""
 
     experiment: int
     name: str
     status: str
     held: bool
+    left: bool
     config: dict[str, Any]
 
 
 def list_queue(database: Database) -> list[QueuedRow]:
     """What waits, in its order; what is under way is no longer in it."""
     rows = database.execute(
-        "SELECT q.experiment, e.name, e.status, q.held, e.config FROM queue q JOIN experiments e ON e.id = q.experiment"
+        "SELECT q.experiment, e.name, e.status, q.held > 0 AS held, q.held = 2 AS left, e.config"
+        " FROM queue q JOIN experiments e ON e.id = q.experiment"
         " WHERE q.claimed_by IS NULL AND e.deleted IS NULL ORDER BY q.rank"
     ).fetchall()
-    return [QueuedRow(**{**dict(row), "held": bool(row["held"]), "config": json.loads(row["config"])}) for row in rows]
+    return [
+        QueuedRow(**{**dict(row), "held": bool(row["held"]), "left": bool(row["left"]), "config": json.loads(row["config"])})
+        for row in rows
+    ]
 
 
 def _rows(database: Database, sql: str, values: list[Any]) -> list[RunRow]:

@@ -180,7 +180,7 @@ CREATE TABLE queue (
     id INTEGER PRIMARY KEY,
     experiment INTEGER NOT NULL UNIQUE REFERENCES experiments(id) ON DELETE CASCADE,
     rank REAL NOT NULL,
-    held INTEGER NOT NULL DEFAULT 0,         -- 1 until a person lets it go on
+    held INTEGER NOT NULL DEFAULT 0,         -- 1: a person holds it; 2: left behind by a process
     claimed_by INTEGER REFERENCES processes(id),
     process INTEGER REFERENCES processes(id) -- whose turn it waits for; NULL where that process is gone
 ) STRICT;

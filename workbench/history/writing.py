@@ -16,7 +16,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from workbench.config import ExperimentConfig, RunConfig, flat
 from workbench.errors import HistoryError
 from workbench.events import Metrics
-from workbench.history.changes import mark_interrupted
+from workbench.history.changes import LEFT, mark_interrupted
 from workbench.history.database import files_folder, now, open_database, writing
 from workbench.history.liveness import ProcessLock, host
 from workbench.history.patience import Patience, patiently
@@ -151,6 +151,11 @@ class History:
                 [experiment],
             )
             self._database.execute(
+                "UPDATE runs SET status = 'waiting', message = '', process = ? WHERE experiment = ?"
+                " AND status IN ('stopped', 'interrupted', 'failed', 'skipped')",
+                [self._process, experiment],
+            )
+            self._database.execute(
                 "DELETE FROM bin WHERE run IN (SELECT id FROM runs WHERE experiment = ? AND status <> 'done')", [experiment]
             )
             self._queue(experiment)
@@ -194,7 +199,7 @@ class History:
             )
             if status == "interrupted":
                 self._database.execute(
-                    "UPDATE queue SET held = 1, claimed_by = NULL, process = NULL WHERE experiment = ?", [experiment]
+                    f"UPDATE queue SET held = {LEFT}, claimed_by = NULL, process = NULL WHERE experiment = ?", [experiment]
                 )
             else:
                 self._database.execute("DELETE FROM queue WHERE experiment = ?", [experiment])
@@ -204,7 +209,8 @@ class History:
         """Hold what this process has queued and not begun: the next one asks before it goes on."""
         with writing(self._database):
             self._database.execute(
-                "UPDATE queue SET held = 1, process = NULL WHERE process = ? AND claimed_by IS NULL", [self._process]
+                f"UPDATE queue SET held = iif(held, held, {LEFT}), process = NULL WHERE process = ? AND claimed_by IS NULL",
+                [self._process],
             )
 
     def members(self, experiment: int) -> list[Member]:

@@ -194,7 +194,7 @@ def _of_experiment(one: ExperimentRow, place: int, role: int) -> Any:
     if role == SORT_ROLE:
         return one.name.lower() if place == 0 else one.created if title == "Date" else _best(one, place)
     if role == Qt.ItemDataRole.ToolTipRole:
-        return plain_tooltip(one.message)
+        return plain_tooltip(f"{one.name} #{one.id}\n{one.message}".strip())
     if role == Qt.ItemDataRole.DisplayRole:
         if place == 0:
             return f"{one.name}  #{one.id}"

@@ -157,6 +157,7 @@ class HistoryScreen(QWidget):
         self.tree.setAccessibleName("Runs")
         self.tree.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.tree.setUniformRowHeights(True)
+        self.tree.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.tree.setIndentation(12)
         self.tree.setAlternatingRowColors(True)
         self.tree.setSortingEnabled(True)
@@ -279,7 +280,7 @@ class HistoryScreen(QWidget):
         sections: dict[str, dict[str, Any]] = {
             f"{row.name}, run {row.id}": {
                 "status": row.status, "message": row.message or "–", "experiment": f"{row.experiment_name} #{row.experiment}",
-                "epochs": f"{row.epochs:g}", "steps": row.step, "training rate": f"{row.samples_per_second or 0:,.0f} samples/s",
+                "epochs": f"{row.epochs:g}", "steps": row.step, "training rate": _rate(row),
                 "teachers": ", ".join(map(str, details.parents)) or "–", "students": ", ".join(map(str, details.children)) or "–",
             },
             "Bias correction": {} if details.correction is None else {
@@ -373,3 +374,7 @@ class HistoryScreen(QWidget):
             self.said.emit(f"Run {busy[0]} is still under way; stop it before you delete it.")
         elif runs or experiments:
             self.undo_stack.push(_Delete(self, runs, experiments))
+
+
+def _rate(row: RunRow) -> str:
+    return f"{row.samples_per_second:,.0f} samples/s" if row.samples_per_second else "–"

@@ -58,6 +58,8 @@ class QueuePanel(QGroupBox):
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.list.setDragDropMode(QAbstractItemView.DragDropMode.InternalMove)
         self.list.setToolTip("Drag to reorder, or Alt+Up and Alt+Down. Space holds, Delete takes out, Enter opens as a set-up.")
+        self.list.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.model().rowsMoved.connect(lambda *_: self._dragged())
         self.list.itemActivated.connect(lambda _: self._edit())
         self.list.itemSelectionChanged.connect(self._select)
@@ -112,7 +114,7 @@ class QueuePanel(QGroupBox):
         for row in rows:
             item = QListWidgetItem(self._words(row))
             item.setData(EXPERIMENT_ROLE, row.experiment)
-            item.setToolTip(plain_tooltip(str(row.config.get("description", ""))) or "")
+            item.setToolTip(plain_tooltip(f"{row.name} #{row.experiment}\n{row.config.get('description', '')}".strip()) or "")
             self.list.addItem(item)
             item.setSelected(row.experiment in chosen)
         self.setVisible(bool(rows))

@@ -105,6 +105,8 @@ class LiveScreen(QWidget):
         self.pages.addWidget(empty)
         self.pages.addWidget(self._watching())
         QVBoxLayout(self).addWidget(self.pages)
+        self._set_running(False)
+        self.state.setText("Nothing is training; what waits is in the queue.")
         self.queue.list.model().rowsInserted.connect(lambda *_: self.pages.setCurrentIndex(1))
         self._timer = QTimer(self)
         self._timer.setInterval(REDRAW_MILLISECONDS)
@@ -207,6 +209,14 @@ class LiveScreen(QWidget):
             case ExperimentFinished():
                 self._finish(event)
         self._dirty = True
+
+    def forget(self) -> None:
+        """Watch nothing any more: the history is another one."""
+        self._clear(Watched())
+        self._set_running(False)
+        self.title.setText("")
+        self.state.setText("")
+        self.pages.setCurrentIndex(0)
 
     def _queued(self, event: ExperimentQueued) -> None:
         self.pages.setCurrentIndex(1)

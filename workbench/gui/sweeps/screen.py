@@ -87,6 +87,7 @@ class SweepScreen(QWidget):
         self.plot = pg.PlotWidget()
         self.plot.setAccessibleName("Metric against setting")
         self.plot.setMenuEnabled(False)
+        self.legend = self.plot.addLegend(offset=(-8, 8), labelTextSize="8pt")
         self.heat = _table("Heat map")
         self.table = _table("Combinations")
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -146,7 +147,9 @@ class SweepScreen(QWidget):
         self.choice.setCurrentIndex(self.choice.findData(chosen))
         paths = list(dict.fromkeys(path for one in self.results for path in one.point))
         _offer(self.against, [(path, path) for path in paths], "")
-        _offer(self.each, [("–", ""), *((path, path) for path in paths), ("as a heat map", "heat")], "")
+        _offer(
+            self.each, [("–", ""), *((path, path) for path in paths), ("as a heat map", "heat")], paths[1] if paths[1:] else ""
+        )
         now = next((one for one in self._sweeps if one.id == chosen), None)
         self.state.setText(f"{now.done} of {now.experiments} experiments done" if now else "")
         self._draw()
@@ -173,17 +176,21 @@ class SweepScreen(QWidget):
         colours = theme.current()
         self.plot.clear()
         self.plot.setBackground(colours.base)
-        legend = self.plot.addLegend(offset=(-8, 8), labelTextSize="8pt", labelTextColor=colours.text)
-        legend.clear()
+        self.legend.clear()
+        self.legend.setLabelTextColor(colours.text)
         for side in ("left", "bottom"):
             self.plot.getAxis(side).setPen(colours.line)
             self.plot.getAxis(side).setTextPen(colours.text)
         self.plot.setLabel("left", METRICS[metric][0] if metric else "")
         if not against or not metric:
             return
+        mixed = [
+            path for path in (self.against.itemData(at) for at in range(self.against.count())) if path not in (against, each)
+        ]
+        self.plot.setTitle(f"each point is the mean over {', '.join(mixed)}" if mixed else None, color=colours.faint, size="9pt")
         values = list(dict.fromkeys(_key(one.point.get(against)) for one in self.results))
         numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
-        log = numeric and min(values) > 0 and max(values) / min(values) >= 20
+        log = numeric and len(values) > 1 and min(values) > 0 and max(values) / min(values) >= 20
         place = {value: float(np.log10(value) if log else value) if numeric else float(at) for at, value in enumerate(values)}
         shown = [[(place[value], f"{value:g}" if numeric else str(value)) for value in values]]
         self.plot.getAxis("bottom").setTicks(shown if not numeric or len(values) <= 12 else None)
@@ -249,8 +256,10 @@ class SweepScreen(QWidget):
         self.table.setHorizontalHeaderLabels(titles)
         for row, one in enumerate(self.results):
             student, baseline = one.figures.get("student", {}), one.figures.get("baseline", {})
-            best = "   ★ best on validation" if one.best else ""
-            cells = [f"{words(one.point) or 'all'}{best}", str(len(one.experiments))]
+            best = "   ★ best on validation" if one.best and not self._goes_on() else ""
+            done = student["test_errors"].count if "test_errors" in student else 0
+            seeds = str(done) if done == len(one.experiments) else f"{done} of {len(one.experiments)}"
+            cells = [f"{words(one.point) or 'all'}{best}", seeds]
             cells += [student[name].words(METRICS[name][1]) if name in student else "–" for name in names]
             cells.append(baseline["test_errors"].words(",.1f") if "test_errors" in baseline else "–")
             for column, text in enumerate(cells):
