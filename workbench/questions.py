@@ -324,7 +324,7 @@ def softmax_at(logits: np.ndarray, temperature: float, mean: str) -> np.ndarray:
 def duration(seconds: float) -> str:
     """A stretch of time as a person says it."""
     if seconds < 1:
-        return "0 s" if seconds <= 0 else "under 1 s"
+        return "1 s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

@@ -116,7 +116,7 @@ def test_that_the_filter_keeps_matching_runs_and_whole_matching_experiments(qtbo
     assert screen.sorted.rowCount(screen.sorted.index(0, 0)) == 1
     screen.filter.setText("experiment 2")
     assert screen.sorted.rowCount() == 1
-    assert screen.sorted.index(0, 0).data() == "experiment 2  #2"
+    assert screen.sorted.index(0, 0).data().startswith("experiment 2  #2   ·   done   ·   ")
     assert screen.sorted.rowCount(screen.sorted.index(0, 0)) == 1
 
 

@@ -128,6 +128,7 @@ class ExperimentRow:
     created: str
     rank: float | None
     held: bool
+    sweep: int | None = None
     rows: tuple[RunRow, ...] = ()
 
 
@@ -151,7 +152,7 @@ def list_experiments(database: Database) -> list[ExperimentRow]:
         members.setdefault(row.experiment, []).append(row)
     binned = {row[0] for row in database.execute("SELECT run FROM bin").fetchall()}
     found = database.execute(
-        "SELECT e.id, e.name, e.status, e.message, e.created, q.rank, coalesce(q.held, 0) AS held FROM experiments e"
+        "SELECT e.id, e.name, e.status, e.message, e.created, e.sweep, q.rank, coalesce(q.held, 0) AS held FROM experiments e"
         " LEFT JOIN queue q ON q.experiment = e.id WHERE e.deleted IS NULL ORDER BY e.id DESC"
     ).fetchall()
     experiments = []

@@ -37,6 +37,10 @@ def _date(text: str) -> str:
     return datetime.fromisoformat(text).astimezone().strftime("%d %b %H:%M")
 
 
+def _spent(seconds: float) -> str:
+    return "–" if seconds <= 0 else "<1 s" if seconds < 1 else duration(seconds)
+
+
 COLUMNS = (
     Column("Experiment / run", "The experiment's name, and below it its runs.", lambda row: row.name, number=False),
     Column("Run", "The run's number in this history.", lambda row: row.id),
@@ -50,7 +54,7 @@ COLUMNS = (
     Column("Test", "Accuracy on the test split.", lambda row: row.figures.get("test_accuracy"), _percent),
     Column("Errors", "Errors on the test split.", lambda row: row.figures.get("test_errors"), lambda value: f"{value:,.0f}"),
     Column("Parameters", "Trainable parameters.", lambda row: row.parameters, lambda value: f"{value:,}"),
-    Column("Time", "Time spent training, pauses left out.", lambda row: row.train_seconds, duration),
+    Column("Time", "Time spent training, pauses left out.", lambda row: row.train_seconds, _spent),
     Column("Date", "When the run was made.", lambda row: row.created, _date, number=False),
 )
 
@@ -195,15 +199,9 @@ def _of_experiment(one: ExperimentRow, place: int, role: int) -> Any:
         return one.name.lower() if place == 0 else one.created if title == "Date" else _best(one, place)
     if role == Qt.ItemDataRole.ToolTipRole:
         return plain_tooltip(f"{one.name} #{one.id}\n{one.message}".strip())
-    if role == Qt.ItemDataRole.DisplayRole:
-        if place == 0:
-            return f"{one.name}  #{one.id}"
-        if title == "Status":
-            return "held" if one.held and one.status == "waiting" else one.status
-        if title == "Date":
-            return _date(one.created)
-        if title == "Data" and one.rows:
-            return one.rows[-1].dataset
+    if role == Qt.ItemDataRole.DisplayRole and place == 0:
+        status = "held" if one.held and one.status == "waiting" else one.status
+        return f"{one.name}  #{one.id}   ·   {status}   ·   {_date(one.created)}"
     return None
 
 

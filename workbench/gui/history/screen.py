@@ -38,7 +38,7 @@ AskHistory = Callable[[Hashable, Callable[[Database], Any], Callable[[Any], None
 LOOK_MILLISECONDS = 1500
 UNDER_WAY = ("running", "waiting")
 UNFOLDED = 50
-"""So many of the newest experiments are shown with their runs at first."""
+"""So many of the newest experiments are shown with their runs at first, those of sweeps apart."""
 
 
 class _Sorted(QSortFilterProxyModel):
@@ -234,9 +234,11 @@ class HistoryScreen(QWidget):
         self._version, experiments = found
         known = {one.id for one in self.model.experiments}
         self.model.show(experiments)
-        for place, one in enumerate(experiments[:UNFOLDED]):
+        for place, one in enumerate(experiments):
             if one.id not in known:
-                self.tree.setExpanded(self.sorted.mapFromSource(self.model.index(place, 0)), True)
+                index = self.sorted.mapFromSource(self.model.index(place, 0))
+                self.tree.setFirstColumnSpanned(index.row(), QModelIndex(), True)
+                self.tree.setExpanded(index, place < UNFOLDED and one.sweep is None)
         self.pages.setCurrentIndex(1 if experiments else 0)
         if first and experiments:
             for column in range(self.model.columnCount()):
