@@ -164,6 +164,7 @@ class HistoryScreen(QWidget):
         self.tree.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
         self.tree.header().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         self.tree.header().setStretchLastSection(True)
+        self.tree.header().setResizeContentsPrecision(40)  # rows looked at for a column's width, not all of them
         self.tree.selectionModel().selectionChanged.connect(lambda *_: self._select())
         self.tree.doubleClicked.connect(lambda _: self._compare())
         delete = QAction("Delete", self.tree)
@@ -238,7 +239,8 @@ class HistoryScreen(QWidget):
             if one.id not in known:
                 index = self.sorted.mapFromSource(self.model.index(place, 0))
                 self.tree.setFirstColumnSpanned(index.row(), QModelIndex(), True)
-                self.tree.setExpanded(index, place < UNFOLDED and one.sweep is None)
+                if place < UNFOLDED and one.sweep is None:
+                    self.tree.expand(index)
         self.pages.setCurrentIndex(1 if experiments else 0)
         if first and experiments:
             for column in range(self.model.columnCount()):
