@@ -17,12 +17,12 @@ import torch
 from tests.experiments import DIVERGING, add_run, any_config, engine, launch, tiny
 from workbench import device_lease, driver
 from workbench.config import ExperimentConfig
-from workbench.distill import checkpoints
+from workbench.distill import checkpoints, training
 from workbench.distill.evaluation import logits_on
 from workbench.distill.models import build
 from workbench.driver import Control
 from workbench.engine import Engine, EngineSettings
-from workbench.errors import WorkbenchError
+from workbench.errors import CannotWrite, WorkbenchError
 from workbench.events import (
     CheckpointWritten,
     EpochEnded,
@@ -401,6 +401,10 @@ class TestStopping:
         assert {row.status for row in rows(history)} <= {"stopped"}
 
 
+def no_room(path: Path, *_: object) -> tuple[int, str]:
+    raise CannotWrite(f"the checkpoint {path} cannot be written (No space left on device)")
+
+
 def assert_alike(history: History, other: History) -> None:
     """The same weights and the same curves, bit for bit."""
     for run in (row.id for row in rows(history)):
@@ -416,7 +420,6 @@ class TestGoingOn:
         self, seed: int, history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(driver, "EPOCH_CHECKPOINT_SECONDS", 0.0)
-        monkeypatch.setattr(driver, "CHECKPOINT_SHARE", 1e9)
         random = np.random.default_rng(seed)
         config = any_config(random)
         experiment = history.enqueue(config)
@@ -572,6 +575,16 @@ class TestContinuing:
         assert run_experiment(engine(), history, experiment, Control(), lambda _: None) == "done"
         (new,) = rows(history, experiment)
         assert (new.epochs, new.message) == (70.0, "")
+
+    def test_that_a_checkpoint_that_cannot_be_copied_leaves_nothing_behind(
+        self, history: History, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        launch(history, tiny())
+        monkeypatch.setattr(checkpoints, "write", no_room)
+        with pytest.raises(CannotWrite):
+            continue_run(history, 4, 9)
+        assert ask(history, "SELECT count(*) FROM experiments") == [(1,)]
+        assert ask(history, "SELECT count(*) FROM runs") == [(4,)]
 
     def test_that_data_that_has_changed_since_is_not_gone_on_with(self, history: History, tmp_path: Path) -> None:
         folder = digits_as_idx(tmp_path / "digits", cases=500)
@@ -754,6 +767,28 @@ class TestADeviceInUse:
         lease = device_lease.take("cpu")
         assert lease is not None
         lease.release()
+
+
+class TestADeviceWithoutMemory:
+    def test_that_the_run_fails_with_advice_and_the_others_are_done(
+        self, history: History, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        step = training.Trainer._train_on
+
+        def full(trainer: training.Trainer, batch: Any) -> None:
+            if trainer.job.run == 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            step(trainer, batch)
+
+        monkeypatch.setattr(training.Trainer, "_train_on", full)
+        status, events = launch(history, tiny())
+        assert (status, finished(events)) == (
+            "failed",
+            [("teacher 1", "done"), ("teacher 2", "failed"), ("baseline", "done"), ("student", "skipped")],
+        )
+        assert "lower the batch size, choose bf16, or take a smaller model" in rows(history)[1].message
+        monkeypatch.undo()
+        assert launch(history, tiny())[0] == "done"
 
 
 class TestWrongExperiments:

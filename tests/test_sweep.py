@@ -50,7 +50,16 @@ def test_that_random_takes_so_many_different_combinations_and_the_same_ones_agai
     assert len({tuple(point.items()) for point in found}) == 5
     assert points(text) == found
     assert points(text, seed=1) != found
-    assert len(sweep(text)) == 5
+    assert sweep(text).size == 5
+
+
+def test_that_a_grid_too_large_to_be_made_is_refused_or_drawn_from() -> None:
+    axes = "\n".join(f'"student.a{number}" = {{from = 1, to = 2000, count = 2000}}' for number in range(40))
+    with pytest.raises(ConfigError, match="are too many"):
+        sweep(axes)
+    found = points(f'how = "random"\ncount = 3\n{axes}')
+    assert len(found) == 3
+    assert all(len(point) == 40 for point in found)
 
 
 @pytest.mark.parametrize(

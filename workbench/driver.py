@@ -31,8 +31,6 @@ logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 0.25
 CHECKPOINT_SECONDS = 60.0
 EPOCH_CHECKPOINT_SECONDS = 1.0
-CHECKPOINT_SHARE = 0.05
-"""Of a run's time at most so much goes into the checkpoints at the ends of its epochs."""
 RETRY_SECONDS = 2.0
 
 Emit = Callable[[Event], None]
@@ -233,14 +231,13 @@ def _follow(under_way: UnderWay, run: int, trainer: Trainer) -> bool:
     control, history, emit = under_way.control, under_way.history, under_way.emit
     waiting: list[Metrics] = []
     flushed = written = time.monotonic()
-    rest = EPOCH_CHECKPOINT_SECONDS
     try:
         for event in trainer:
             if isinstance(event, Metrics):
                 waiting.append(event)
             emit(event)
             now = time.monotonic()
-            due = isinstance(event, EpochEnded) and now - written >= rest and not trainer.finished
+            due = isinstance(event, EpochEnded) and now - written >= EPOCH_CHECKPOINT_SECONDS and not trainer.finished
             due = due or now - written >= CHECKPOINT_SECONDS
             if due or now - flushed >= FLUSH_SECONDS:
                 history.write_metrics(waiting)
@@ -248,7 +245,6 @@ def _follow(under_way: UnderWay, run: int, trainer: Trainer) -> bool:
             if due:  # after the metrics: those before a checkpoint are not told again by whoever goes on from it
                 _write_state(under_way, run, trainer, best=isinstance(event, EpochEnded) and event.best)
                 written = time.monotonic()
-                rest = max(EPOCH_CHECKPOINT_SECONDS, (written - now) / CHECKPOINT_SHARE)
             before = time.perf_counter()
             control.between_events()
             trainer.exclude(time.perf_counter() - before + under_way.waiting.taken())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
 import time
 
 from workbench import device_lease
@@ -12,12 +10,11 @@ from workbench.distill import checkpoints
 from workbench.distill.data import ResidentData
 from workbench.driver import Control, Emit, UnderWay, Waiting, do_run, ending, teller
 from workbench.engine import Engine
-from workbench.errors import Cancelled, CannotWrite, CheckpointError, WorkbenchError
+from workbench.errors import Cancelled, CheckpointError, WorkbenchError
 from workbench.events import ExperimentFinished, ExperimentStarted, Loading, Note, RunFinished
 from workbench.history.liveness import ProcessLock
 from workbench.history.patience import Patience
 from workbench.history.writing import Entry, History, Member
-from workbench.paths import free_space
 from workbench.plan import PlannedRun, plan
 
 
@@ -154,24 +151,12 @@ def continue_run(history: History, run: int, epochs: int, kind: str = "state") -
     past, stored = history.past_run(run), history.artefact(run, kind)
     if stored is None or past.status in ("running", "waiting"):
         raise CheckpointError(f"run {run} has no such checkpoint to go on from, or it was cleaned up; launch it anew")
-    values = checkpoints.read(stored.path, stored.sha256)[1]
+    tensors, values = checkpoints.read(stored.path, stored.sha256)
     if epochs <= values["epochs_done"]:
         raise CheckpointError(
             f"run {run} has {values['epochs_done']} epochs behind it at that checkpoint; ask for more than that"
         )
     training = dataclasses.replace(past.config.training, epochs=epochs, patience=0)
-    experiment = history.continue_run(run, dataclasses.replace(past.config, training=training), values["step"])
-    (new,) = (member.run for member in history.members(experiment) if not member.reused)
-    path = history.run_folder(new) / f"state-{values['step']}.safetensors"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(stored.path, path)
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    except OSError as error:
-        history.abandon_waiting(new, "failed", "its checkpoint could not be copied")
-        history.finish_experiment(experiment, "failed", "its checkpoint could not be copied")
-        raise CannotWrite(f"the checkpoint {path} cannot be written ({error.strerror}; {free_space(path)})") from None
-    history.record_artefact(new, ("state",), values["step"], path, stored.size, stored.sha256)
-    history.resume(experiment)
-    return experiment
+    state = history.new_folder() / f"state-{values['step']}.safetensors"
+    size, sha256 = checkpoints.write(state, tensors, values)
+    return history.continue_run(run, dataclasses.replace(past.config, training=training), values["step"], state, size, sha256)

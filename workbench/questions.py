@@ -5,7 +5,7 @@ Nothing here imports torch; what comes back is numpy arrays, texts and numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from workbench.bias import Correction, best_shift, mass_shift
 from workbench.config import DataConfig, ExperimentConfig, ModelConfig
 from workbench.distill import sources
 from workbench.distill.raw_data import spread
-from workbench.errors import WorkbenchError
+from workbench.errors import DataError, WorkbenchError
 from workbench.plan import plan
 from workbench.sweep import expand
 
@@ -159,13 +159,14 @@ def summarise_sweep(tables: dict[str, Any]) -> Callable[[Engine, History], Sweep
     return answer
 
 
-def times(experiments: tuple[tuple[int, ExperimentConfig], ...]) -> Callable[[Engine, History], dict[int, float | None]]:
-    """About how long each experiment would take, by number; None where nothing tells."""
+def times(experiments: Sequence[tuple[int, dict[str, Any]]]) -> Callable[[Engine, History], dict[int, float | None]]:
+    """About how long experiments, written as tables, would take, by number; None where nothing tells."""
 
     def answer(engine: Engine, history: History) -> dict[int, float | None]:
         found: dict[int, float | None] = {}
-        for number, config in experiments:
+        for number, table in experiments:
             try:
+                config = ExperimentConfig.from_dict(table)
                 found[number] = summarise(config)(engine, history).seconds if engine.has(config.data) else None
             except WorkbenchError:
                 found[number] = None
@@ -268,6 +269,10 @@ def bias_samples(run: int) -> Callable[[Engine, History], BiasSamples]:
     def answer(engine: Engine, history: History) -> BiasSamples:
         past = history.past_run(run)
         data = engine.data(past.config.data, download=False)
+        if past.data_digest != data.digest:
+            raise DataError(
+                f"{past.config.data.dataset} is no longer what run {run} was trained on; put the files back as they were"
+            )
         ensemble = engine.ensemble([history.weights_of(run)], "arithmetic", data)
         counts = np.bincount(data.train.labels.cpu().numpy(), minlength=len(data.classes))
         seen = engine.seen(past.config, data)

@@ -5,10 +5,9 @@ It is written as a ``[sweep]`` table of dotted paths beside an experiment; the e
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,31 +48,47 @@ class Sweep:
         for name in ("seeds", "count"):
             if not isinstance(own[name], int) or isinstance(own[name], bool) or not 0 <= own[name] <= LARGEST:
                 raise ConfigError(f"sweep.{name}", f"must be a whole number from 0 to {LARGEST}")
-        axes = tuple((path, _values(path, value)) for path, value in _paths(given) if path not in own)
+        axes = tuple((path, _values(path, value)) for path, value in axes_of(given))
         made = cls(axes=axes, how=own["how"], seeds=max(1, own["seeds"]), count=own["count"])
         if made.how == "zip" and len({len(values) for _, values in axes}) > 1:
             raise ConfigError("sweep", "zip needs as many values of each setting; use grid for every combination")
         if made.how == "random" and not made.count:
             raise ConfigError("sweep.count", "say how many random combinations are wanted")
-        if len(made) > LARGEST:
-            raise ConfigError("sweep", f"{len(made):,} experiments are too many; at most {LARGEST:,} go into one sweep")
+        if made.size > LARGEST:
+            raise ConfigError("sweep", f"{made.size:,} experiments are too many; at most {LARGEST:,} go into one sweep")
         return made
 
-    def __len__(self) -> int:
+    @property
+    def combinations(self) -> int:
+        """How many there are to choose from, the seeds apart."""
         lengths = [len(values) for _, values in self.axes]
-        whole = lengths[0] if self.how == "zip" and lengths else math.prod(lengths)
-        return self.seeds * (min(self.count, whole) if self.how == "random" else whole)
+        return lengths[0] if self.how == "zip" and lengths else math.prod(lengths)
+
+    @property
+    def size(self) -> int:
+        """How many experiments it means."""
+        return self.seeds * (min(self.count, self.combinations) if self.how == "random" else self.combinations)
 
     def points(self, seed: int = 0) -> list[Point]:
         """The values of each experiment, the seeds of a combination together; ``seed`` is the first, and draws random ones."""
-        paths = [path for path, _ in self.axes]
-        values = [values for _, values in self.axes]
-        combinations = list(zip(*values, strict=True)) if self.how == "zip" and values else list(itertools.product(*values))
+        chosen: Iterable[int] = range(self.combinations)
         if self.how == "random":
-            chosen = random.Random(seed).sample(range(len(combinations)), min(self.count, len(combinations)))
-            combinations = [combinations[place] for place in sorted(chosen)]
+            draw, wanted = random.Random(seed), set[int]()
+            while len(wanted) < min(self.count, self.combinations):
+                wanted.add(draw.randrange(self.combinations))
+            chosen = sorted(wanted)
         seeds = [{"seed": seed + more} for more in range(self.seeds)] if self.seeds > 1 else [{}]
-        return [dict(zip(paths, one, strict=True)) | own for one in combinations for own in seeds]
+        return [self._combination(place) | own for place in chosen for own in seeds]
+
+    def _combination(self, place: int) -> Point:
+        """The combination at a place, the last setting changing fastest: the whole grid may be too large to be made."""
+        if self.how == "zip":
+            return {path: values[place] for path, values in self.axes}
+        found: list[tuple[str, Any]] = []
+        for path, values in reversed(self.axes):
+            place, at = divmod(place, len(values))
+            found.append((path, values[at]))
+        return dict(reversed(found))
 
 
 def expand(tables: Mapping[str, Any]) -> list[tuple[Point, ExperimentConfig]]:
@@ -101,8 +116,12 @@ def _said(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def axes_of(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """(dotted path, values as written) of a ``[sweep]`` table, whose keys may be dotted or nested."""
+    return [(path, values) for path, values in _paths(table) if path not in ("how", "seeds", "count")]
+
+
 def _paths(given: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
-    """(dotted path, value) of a table whose keys may be dotted or nested."""
     found: list[tuple[str, Any]] = []
     for key, value in given.items():
         path = f"{before}{key}"

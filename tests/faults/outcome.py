@@ -33,7 +33,6 @@ def eager() -> None:
     """Commit every metric at once and write a checkpoint at every epoch, so that more can go wrong."""
     driver.FLUSH_SECONDS = 0.0
     driver.EPOCH_CHECKPOINT_SECONDS = 0.0
-    driver.CHECKPOINT_SHARE = 1e9
     driver.RETRY_SECONDS = 0.05
 
 

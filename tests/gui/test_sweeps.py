@@ -106,5 +106,15 @@ def test_that_a_recipe_with_a_sweep_comes_back_from_the_form(
     }
 
 
+def test_that_nested_tables_and_a_number_drawn_are_shown_as_they_are(qtbot: QtBot, window: MainWindow) -> None:
+    part = window.setup.sweep
+    part.show_table({"how": "random", "count": 7, "student": {"units": [8, 16], "layers": {"from": 1, "to": 3, "count": 3}}})
+    assert [axis.path.currentText() for axis in part.axes] == ["student.units", "student.layers"]
+    assert part.count.value() == 7
+    assert part.value()["count"] == 7
+    assert not part.count.isHidden()
+    part.show_table({})
+
+
 def test_that_without_a_sweep_there_is_a_hint(window: MainWindow) -> None:
     assert window.sweeps.pages.currentIndex() == 0

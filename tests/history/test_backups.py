@@ -133,6 +133,17 @@ def test_that_a_damaged_history_is_kept_as_it_is_and_the_copy_takes_its_place(fi
         assert [one.name for one in reading.list_experiments(database)] == ["kept"]
 
 
+def test_that_the_log_of_a_damaged_history_is_kept_with_it(filled: Path) -> None:
+    copy = back_up_daily(filled)
+    assert copy is not None
+    filled.write_bytes(b"damaged")
+    Path(f"{filled}-wal").write_bytes(b"its newest part")
+    kept = restore(filled, copy)
+    assert kept is not None
+    assert Path(f"{kept}-wal").read_bytes() == b"its newest part"
+    assert not Path(f"{filled}-wal").exists()
+
+
 def test_that_a_history_in_use_is_not_replaced(filled: Path) -> None:
     copy = back_up_daily(filled)
     assert copy is not None

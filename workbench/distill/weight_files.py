@@ -60,6 +60,8 @@ def _in_a_child(path: Path) -> dict[str, Tensor]:
         command = [sys.executable, "-I", "-c", _CHILD, str(path.absolute()), str(out)]
         try:
             done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False, cwd=folder, text=True)
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be read in a process of its own: {error.strerror}") from None
         except subprocess.TimeoutExpired:
             raise CheckpointError(f"{path} was not read within {SECONDS} s and is refused") from None
         if done.returncode or not out.is_file():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 import threading
@@ -25,7 +24,6 @@ from PySide6.QtWidgets import (
 
 from workbench import questions
 from workbench.config import ExperimentConfig
-from workbench.errors import ConfigError
 from workbench.events import EngineFailed, EngineReady, ExperimentFinished, Note, RunFinished
 from workbench.gui import preferences, theme
 from workbench.gui.awake import Awake
@@ -286,12 +284,7 @@ class MainWindow(QMainWindow):
         self.statusBar().showMessage(text, TOLD_MILLISECONDS)
 
     def _ask_times(self, experiments: list[tuple[int, dict[str, Any]]]) -> None:
-        configs = []
-        for number, table in experiments:
-            with contextlib.suppress(ConfigError):
-                configs.append((number, ExperimentConfig.from_dict(table)))
-        if configs:
-            self._ask_engine("times", questions.times(tuple(configs)), self.queue.show_times)
+        self._ask_engine("times", questions.times(experiments), self.queue.show_times)
 
     def _resume(self, experiment: int) -> None:
         self._ask_engine(("resume", experiment), questions.resume(experiment), lambda _: self._queue_changed())

@@ -13,6 +13,9 @@ from workbench.errors import HistoryError
 from workbench.history.database import SqliteError, back_up, backups_folder, check_history, files_folder, open_for_reading
 from workbench.history.liveness import is_alive
 
+LOGS = ("-wal", "-shm", "-journal")
+"""What SQLite may keep beside a file, its newest part among it."""
+
 DAILY = 7
 """So many daily copies are kept; those made for another reason stay until a person removes them."""
 
@@ -68,13 +71,18 @@ def restore(history: Path, backup: Path) -> Path | None:
             with contextlib.closing(open_for_reading(history)) as database:
                 kept = back_up(database, history, "before-restoring")
         except (HistoryError, SqliteError):
-            shutil.copy2(history, kept)  # damaged: as it is
+            for extra in ("", *LOGS):  # damaged: as it is, its log too
+                if Path(f"{history}{extra}").exists():
+                    shutil.copy2(f"{history}{extra}", f"{kept}{extra}")
     temporary = history.with_name(f".{history.name}.restored")
     try:
         shutil.copy2(backup, temporary)
-        for extra in ("-wal", "-shm", "-journal"):
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        for extra in LOGS:
             Path(f"{history}{extra}").unlink(missing_ok=True)
         os.replace(temporary, history)
     except OSError as error:
+        temporary.unlink(missing_ok=True)
         raise HistoryError(f"{backup} cannot be put in the place of {history}: {error.strerror}") from None
     return kept

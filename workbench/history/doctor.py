@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from workbench.errors import CannotWrite
 from workbench.history.database import SqliteError, files_folder, writing
 
 Tell = Callable[[str, int, int, str], None]
@@ -147,7 +148,7 @@ def clean_up(files: list[Usage], kinds: set[str]) -> int:
     freed = 0
     for one in files:
         if one.kind in kinds:
-            one.path.unlink(missing_ok=True)
+            _remove(one.path)
             freed += one.size
     return freed
 
@@ -170,8 +171,15 @@ def forget_states(database: Database, history: Path, *, deleted_only: bool) -> i
     for path in before - left:
         place = files_folder(history) / path
         freed += place.stat().st_size if place.exists() else 0
-        place.unlink(missing_ok=True)
+        _remove(place)
     return freed
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"{path} cannot be removed ({error.strerror})") from None
 
 
 def _sound(path: Path, sha256: str) -> bool:

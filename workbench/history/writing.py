@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from workbench.config import ExperimentConfig, RunConfig, flat
-from workbench.errors import HistoryError
+from workbench.errors import CannotWrite, HistoryError
 from workbench.events import Metrics
 from workbench.history.changes import LEFT, mark_interrupted
 from workbench.history.database import files_folder, now, open_database, writing
 from workbench.history.liveness import ProcessLock, host
 from workbench.history.patience import Patience, patiently
 from workbench.history.reading import PastRun, StoredFile, experiment_rows, parents, past_run, stored_file
+from workbench.paths import free_space
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,6 +73,18 @@ class Entry:
     multiply_adds: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """Weights from elsewhere that stand in a :meth:`History.new_folder`, and where they are from."""
+
+    weights: Path
+    size: int
+    sha256: str
+    data_digest: str
+    environment: Mapping[str, Any]
+    note: str
+
+
 class History:
     """A writing connection that stands for this process.
 
@@ -84,7 +97,11 @@ class History:
         self.path = path
         self.patience = Patience()
         self._database = open_database(path)
-        self._lock = ProcessLock(files_folder(path) / "locks" / f"{secrets.token_hex(8)}.lock")
+        try:
+            self._lock = ProcessLock(files_folder(path) / "locks" / f"{secrets.token_hex(8)}.lock")
+        except OSError as error:
+            self._database.close()
+            raise CannotWrite(f"nothing can be kept beside {path} ({error.strerror}; {free_space(path)})") from None
         with writing(self._database):
             row = {"lock": self._lock.path.name, "host": host(), "started": now()}
             self._process = self._insert("processes", row)
@@ -247,18 +264,25 @@ class History:
         runs: list[int] = []
         with writing(self._database):
             for position, entry in enumerate(entries):
-                run = entry.reused or self._add_run(experiment, entry, [runs[parent] for parent in entry.parents])
-                row = {"experiment": experiment, "position": position, "run": run, "role": entry.role}
-                self._insert("members", row | {"reused": int(bool(entry.reused))})
+                parents = [runs[parent] for parent in entry.parents]
+                run = entry.reused or self._add_run(experiment, entry, parents, secrets.token_hex(8))
+                self._add_member(experiment, position, run, entry.role, reused=bool(entry.reused))
                 runs.append(run)
         return tuple(runs)
 
+    def new_folder(self) -> Path:
+        """The folder of a run to come, whose name will be its uid: what it begins with is put there before it is entered."""
+        return files_folder(self.path) / "runs" / secrets.token_hex(8)
+
     @_patient
-    def continue_run(self, run: int, config: RunConfig, step: int) -> int:
-        """A new experiment whose one run continues ``run`` at ``step`` with another config; its number. Not queued yet."""
+    def continue_run(self, run: int, config: RunConfig, step: int, state: Path, size: int, sha256: str) -> int:
+        """Queue a new experiment whose one run continues ``run`` at ``step`` with another config; its number.
+
+        ``state``, in a :meth:`new_folder`, is a copy of the checkpoint that the new run begins with.
+        """
         with writing(self._database):
             row = self._database.execute(
-                "SELECT r.role, r.name, r.parameters, r.multiply_adds, e.name AS experiment, e.config FROM runs r"
+                "SELECT r.role, r.name, r.parameters, r.multiply_adds, r.data_digest, e.name AS experiment, e.config FROM runs r"
                 " JOIN experiments e ON e.id = r.experiment WHERE r.id = ?",
                 [run],
             ).fetchone()
@@ -266,13 +290,10 @@ class History:
             part = "teacher_training" if row["role"] == "teacher" else "training"
             whole[part] = whole.get(part, {}) | {"epochs": config.training.epochs}
             name = f"{row['experiment'].removesuffix(', continued')}, continued"
-            experiment = self._add_experiment(name, json.dumps(whole | {"name": name}), "stopped")
+            experiment = self._add_experiment(name, json.dumps(whole | {"name": name}), "waiting")
             teachers = parents(self._database, run)
             for position, teacher in enumerate(teachers):
-                self._insert(
-                    "members",
-                    {"experiment": experiment, "position": position, "run": teacher, "role": "teacher", "reused": 1},
-                )
+                self._add_member(experiment, position, teacher, "teacher", reused=True)
             entry = Entry(
                 role=row["role"],
                 name=row["name"],
@@ -280,24 +301,50 @@ class History:
                 parameters=row["parameters"],
                 multiply_adds=row["multiply_adds"],
             )
-            new = self._add_run(experiment, entry, teachers)
+            new = self._add_run(experiment, entry, teachers, state.parent.name)
             self._database.execute(
-                "UPDATE runs SET continued_from = ?, continued_step = ?,"
-                " data_digest = (SELECT data_digest FROM runs WHERE id = ?) WHERE id = ?",
-                [run, step, run, new],
+                "UPDATE runs SET continued_from = ?, continued_step = ?, data_digest = ? WHERE id = ?",
+                [run, step, row["data_digest"], new],
             )
-            self._insert(
-                "members",
-                {"experiment": experiment, "position": len(teachers), "run": new, "role": row["role"], "reused": 0},
-            )
+            self._add_member(experiment, len(teachers), new, row["role"], reused=False)
+            self._keep_file(new, "state", step, state, size, sha256)
+            self._queue(experiment)
         return experiment
 
-    def _add_run(self, experiment: int, entry: Entry, parents: Sequence[int]) -> int:
+    @_patient
+    def import_run(self, config: ExperimentConfig, entry: Entry, imported: Imported) -> int:
+        """Enter a finished run that was trained elsewhere, in an experiment of its own, all or nothing; its number."""
+        with writing(self._database):
+            experiment = self._add_experiment(config.name, json.dumps(config.to_dict()), "done")
+            run = self._add_run(experiment, entry, (), imported.weights.parent.name)
+            self._add_member(experiment, 0, run, entry.role, reused=False)
+            self._keep_file(run, "weights", 0, imported.weights, imported.size, imported.sha256)
+            self._database.execute(
+                "UPDATE runs SET status = 'done', message = ?, fingerprint = ?, data_digest = ?, environment = ?,"
+                " weights_sha256 = ?, finished = ? WHERE id = ?",
+                [
+                    imported.note,
+                    f"imported {imported.sha256}",
+                    imported.data_digest,
+                    json.dumps(imported.environment),
+                    imported.sha256,
+                    now(),
+                    run,
+                ],
+            )
+            self._insert("run_notes", {"run": run, "author": "workbench", "text": imported.note, "created": now()})
+        return run
+
+    def _add_member(self, experiment: int, position: int, run: int, role: str, *, reused: bool) -> None:
+        row = {"experiment": experiment, "position": position, "run": run, "role": role, "reused": int(reused)}
+        self._insert("members", row)
+
+    def _add_run(self, experiment: int, entry: Entry, parents: Sequence[int], uid: str) -> int:
         config, distillation = entry.config, entry.config.distillation
         run = self._insert(
             "runs",
             {
-                "uid": secrets.token_hex(8),
+                "uid": uid,
                 "experiment": experiment,
                 "role": entry.role,
                 "name": entry.name,
@@ -403,15 +450,19 @@ class History:
         with writing(self._database):
             before = self._paths(run)
             for kind in kinds:
-                self._database.execute(
-                    "INSERT INTO artefacts (run, kind, step, path, size, sha256, created) VALUES (?, ?, ?, ?, ?, ?, ?)"
-                    " ON CONFLICT (run, kind) DO UPDATE SET step = excluded.step, path = excluded.path, size = excluded.size,"
-                    " sha256 = excluded.sha256, created = excluded.created",
-                    [run, kind, step, path.relative_to(folder).as_posix(), size, sha256, now()],
-                )
+                self._keep_file(run, kind, step, path, size, sha256)
             if "weights" in kinds:
                 self._database.execute("UPDATE runs SET weights_sha256 = ? WHERE id = ?", [sha256, run])
             return tuple(folder / gone for gone in before - self._paths(run))
+
+    def _keep_file(self, run: int, kind: str, step: int, path: Path, size: int, sha256: str) -> None:
+        relative = path.relative_to(files_folder(self.path)).as_posix()
+        self._database.execute(
+            "INSERT INTO artefacts (run, kind, step, path, size, sha256, created) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (run, kind) DO UPDATE SET step = excluded.step, path = excluded.path, size = excluded.size,"
+            " sha256 = excluded.sha256, created = excluded.created",
+            [run, kind, step, relative, size, sha256, now()],
+        )
 
     def _paths(self, run: int) -> set[str]:
         return {row[0] for row in self._database.execute("SELECT path FROM artefacts WHERE run = ?", [run]).fetchall()}

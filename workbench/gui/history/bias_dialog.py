@@ -56,7 +56,7 @@ class BiasDialog(QDialog):
             button.clicked.connect(lambda _, way=way: self._choose(way))
             self.buttons[way] = button
             row.addWidget(button)
-        self.before, self.validation, self.test = label(), label(), label()
+        self.before, self.validation = label(), label()
         form = QFormLayout()
         form.addRow(label("Classes"), self.classes)
         slide = QHBoxLayout()
@@ -64,11 +64,11 @@ class BiasDialog(QDialog):
         slide.addWidget(self.shift)
         form.addRow(label("Shift"), slide)
         form.addRow("", row)
-        form.addRow(label("Errors before"), self.before)
-        form.addRow(label("on validation"), self.validation)
-        form.addRow(label("on the test split"), self.test)
+        form.addRow(label("Validation errors before"), self.before)
+        form.addRow(label("and with the shift"), self.validation)
         words = (
-            "Chosen on validation, which has labels of every class. The paper chose its shifts on the test set; this does not."
+            "Chosen on validation, which has labels of every class; errors on the test split are told once it is kept. "
+            "The paper chose its shifts on the test set."
         )
         box = QDialogButtonBox(QDialogButtonBox.StandardButton.Save | QDialogButtonBox.StandardButton.Cancel)
         box.button(QDialogButtonBox.StandardButton.Save).setText("Keep with the run")
@@ -79,11 +79,10 @@ class BiasDialog(QDialog):
         layout.addWidget(label(words, "faint", wrap=True))
         layout.addWidget(box)
         self.resize(560, 420)
-        self.slider.valueChanged.connect(lambda _: self._show())
-        self.slider.sliderMoved.connect(lambda _: self._by_hand())
-        self.classes.itemChanged.connect(lambda _: self._show())
         if kept:
             self.slider.setValue(round(kept.shift * STEPS))
+        self.slider.valueChanged.connect(lambda _: self._by_hand())
+        self.classes.itemChanged.connect(lambda _: self._by_hand())
         self._show()
 
     def numbers(self) -> tuple[int, ...]:
@@ -99,12 +98,12 @@ class BiasDialog(QDialog):
 
     def _by_hand(self) -> None:
         self._way = "hand"
+        self._show()
 
     def _choose(self, way: str) -> None:
-        self._way = way
         numbers = self.numbers()
         self.slider.setValue(0 if way == "hand" or not numbers else round(self._samples.chosen(numbers, way).shift * STEPS))
-        self._show()
+        self._way = way  # after the slider, whose every move counts as one by hand
 
     def _show(self) -> None:
         shift, numbers = self.slider.value() / STEPS, self.numbers()
@@ -112,9 +111,8 @@ class BiasDialog(QDialog):
         for way in ("validation", "mass"):
             self.buttons[way].setEnabled(0 < len(numbers) < len(self._samples.classes))
         if numbers:
-            self.before.setText(errors_at(*self._samples.test, numbers, 0.0).words() + " of the test split")
+            self.before.setText(errors_at(*self._samples.validation, numbers, 0.0).words())
             self.validation.setText(errors_at(*self._samples.validation, numbers, shift).words())
-            self.test.setText(errors_at(*self._samples.test, numbers, shift).words())
         else:
-            for text in (self.before, self.validation, self.test):
+            for text in (self.before, self.validation):
                 text.setText("choose a class")

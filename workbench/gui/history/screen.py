@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
 )
 from sqlite_utils import Database
 
-from workbench.bias import Correction
+from workbench.bias import Correction, errors_at
 from workbench.config import ExperimentConfig
 from workbench.errors import ConfigError
 from workbench.gui.dialogs import MoreEpochsDialog
@@ -77,9 +77,6 @@ class _Correct(QUndoCommand):
     def redo(self) -> None:
         run, after = self._run, self._after
         self._screen.change(lambda database: changes.keep_correction(database, run, after))
-        self._screen.told.emit(
-            "The correction is kept with the run; Ctrl+Z takes it back." if after else "The correction is gone."
-        )
 
     def undo(self) -> None:
         run, before = self._run, self._before
@@ -335,8 +332,13 @@ class HistoryScreen(QWidget):
     def ask_bias(self, samples: BiasSamples, kept: Correction | None) -> None:
         """Let the person choose a correction; undo takes it back."""
         dialog = BiasDialog(samples, kept, self)
-        if dialog.exec() and dialog.correction() != kept:
-            self.undo_stack.push(_Correct(self, samples.run, kept, dialog.correction()))
+        if dialog.exec() and (chosen := dialog.correction()) != kept:
+            words = "The correction is gone."
+            if chosen:
+                before, after = (errors_at(*samples.test, chosen.classes, shift).words() for shift in (0.0, chosen.shift))
+                words = f"Kept with run {samples.run}; on the test split {before} before, {after} now. Ctrl+Z takes it back."
+            self.undo_stack.push(_Correct(self, samples.run, kept, chosen))
+            self.said.emit(words)
 
     def _more_epochs(self) -> None:
         row = self._chosen_row()

@@ -19,6 +19,7 @@ from workbench.history.reading import QueuedRow
 from workbench.questions import duration, many
 
 AskHistory = Callable[[Hashable, Callable[[Database], Any], Callable[[Any], None]], None]
+ASKED_AT_ONCE = 10
 EXPERIMENT_ROLE = Qt.ItemDataRole.UserRole
 
 
@@ -107,9 +108,8 @@ class QueuePanel(QGroupBox):
     def show_rows(self, rows: list[QueuedRow]) -> None:
         """Show what waits, keeping what is selected."""
         chosen = set(self.selected())
-        if [row.experiment for row in rows] != [row.experiment for row in self.rows]:
-            self.times_wanted.emit([(row.experiment, row.config) for row in rows])
         self.rows = rows
+        self._ask_times()
         self.list.clear()
         for row in rows:
             item = QListWidgetItem(self._words(row))
@@ -122,11 +122,17 @@ class QueuePanel(QGroupBox):
         self._select()
 
     def show_times(self, times: dict[int, float | None]) -> None:
-        """Say how long each would take."""
-        self._times = times
+        """Say how long some of them would take, and ask about the next ones."""
+        self._times |= times
+        self._ask_times()
         for place, row in enumerate(self.rows[: self.list.count()]):
             self.list.item(place).setText(self._words(row))
         self._say_total()
+
+    def _ask_times(self) -> None:
+        """A few at a time: whoever answers may be training."""
+        if unknown := [(row.experiment, row.config) for row in self.rows if row.experiment not in self._times]:
+            self.times_wanted.emit(unknown[:ASKED_AT_ONCE])
 
     def _words(self, row: QueuedRow) -> str:
         held = f" · {row.status}, held" if row.held and row.status != "waiting" else " · held" if row.held else ""

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.forms import label
-from workbench.sweep import WAYS
+from workbench.sweep import LARGEST, WAYS, axes_of
 
 PATHS = (
     "distillation.temperature",
@@ -115,12 +115,11 @@ class SweepPart(QGroupBox):
     def __init__(self) -> None:
         super().__init__("Sweep: the same for several values")
         self.axes: list[_Axis] = []
-        self._count = 0
         self.add_button = QPushButton("Vary a setting")
         self.add_button.setToolTip("Do the experiment for each of several values.")
         self.add_button.clicked.connect(lambda: self.add(PATHS[min(len(self.axes), len(PATHS) - 1)], []))
         self.seeds = QSpinBox()
-        self.seeds.setRange(1, 1000)
+        self.seeds.setRange(1, LARGEST)
         self.seeds.setAccessibleName("Seeds")
         self.seeds.setPrefix("× ")
         self.seeds.setSuffix(" seeds")
@@ -133,12 +132,22 @@ class SweepPart(QGroupBox):
         row.addWidget(self.add_button)
         row.addWidget(self.how)
         row.addWidget(self.seeds)
+        self.count = QSpinBox()
+        self.count.setRange(1, LARGEST)
+        self.count.setValue(20)
+        self.count.setSuffix(" drawn")
+        self.count.setAccessibleName("Combinations drawn")
+        self.count.setToolTip("How many combinations of the grid are drawn.")
+        self.count.hide()
+        row.addWidget(self.count)
         self.error = label(role="error", wrap=True)
         self.error.hide()
         self._layout = QVBoxLayout(self)
         self._layout.addLayout(row)
         self._layout.addWidget(self.error)
         self.seeds.valueChanged.connect(lambda _: self.changed.emit())
+        self.count.valueChanged.connect(lambda _: self.changed.emit())
+        self.how.currentTextChanged.connect(lambda how: self.count.setVisible(how == "random"))
         self.how.currentTextChanged.connect(lambda _: self.changed.emit())
 
     def add(self, path: str, values: Any) -> None:
@@ -156,7 +165,7 @@ class SweepPart(QGroupBox):
         if not axes and self.seeds.value() == 1:
             return {}
         how = self.how.currentText()
-        return {"how": how, "seeds": self.seeds.value()} | ({"count": self._count} if how == "random" else {}) | axes
+        return {"how": how, "seeds": self.seeds.value()} | ({"count": self.count.value()} if how == "random" else {}) | axes
 
     def show_table(self, table: Mapping[str, Any]) -> None:
         """Show a ``[sweep]`` table; an empty one varies nothing."""
@@ -164,10 +173,9 @@ class SweepPart(QGroupBox):
             self._remove(axis)
         self.seeds.setValue(int(table.get("seeds", 1)))
         self.how.setCurrentText(str(table.get("how", "grid")))
-        self._count = int(table.get("count", 0) or 20)
-        for path, values in table.items():
-            if path not in ("seeds", "how", "count"):
-                self.add(path, values)
+        self.count.setValue(int(table.get("count", 0) or 20))
+        for path, values in axes_of(table):
+            self.add(path, values)
 
     def show_error(self, reason: str) -> None:
         """Say what is wrong with the sweep; an empty reason takes it back."""
