@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
+from sqlite_utils import Database
 
 from workbench.events import Answer, EpochEnded, Metrics
+
+AskHistory = Callable[[Hashable, Callable[[Database], Any], Callable[[Any], None]], None]
+"""Asks the history's thread: a topic, what to do with a connection, and who hears of the answer."""
 
 DRAIN_MILLISECONDS = 40
 DRAIN_BUDGET_SECONDS = 0.008

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,11 +28,10 @@ from sqlite_utils import Database
 from workbench.gui import theme
 from workbench.gui.curve_plot import CurvePlot, Line
 from workbench.gui.forms import label
+from workbench.gui.run_feed import AskHistory
 from workbench.history import reading
 from workbench.history.reading import Curve, RunRow
 from workbench.questions import duration
-
-AskHistory = Callable[[Hashable, Callable[[Database], Any], Callable[[Any], None]], None]
 
 METRICS = {
     "val_accuracy": ("Validation accuracy", "accuracy"),

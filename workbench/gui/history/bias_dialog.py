@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
+    QAbstractItemView,
     QDialog,
     QDialogButtonBox,
     QFormLayout,
@@ -37,11 +38,12 @@ class BiasDialog(QDialog):
         self.classes = QListWidget()
         self.classes.setAccessibleName("Classes to shift")
         self.classes.setMaximumHeight(150)
+        self.classes.setSelectionMode(QAbstractItemView.SelectionMode.MultiSelection)
+        self.classes.setToolTip("Click a class to shift it too, or no longer.")
         for number, name in enumerate(samples.classes):
             item = QListWidgetItem(f"{name}{'   (not in the transfer set)' if number in samples.missing else ''}")
-            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-            item.setCheckState(Qt.CheckState.Checked if number in chosen else Qt.CheckState.Unchecked)
             self.classes.addItem(item)
+            item.setSelected(number in chosen)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(-WIDEST * STEPS, WIDEST * STEPS)
         self.slider.setAccessibleName("Shift")
@@ -76,20 +78,19 @@ class BiasDialog(QDialog):
         box.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
+        layout.addStretch(1)
         layout.addWidget(label(words, "faint", wrap=True))
         layout.addWidget(box)
         self.resize(560, 420)
         if kept:
             self.slider.setValue(round(kept.shift * STEPS))
         self.slider.valueChanged.connect(lambda _: self._by_hand())
-        self.classes.itemChanged.connect(lambda _: self._by_hand())
+        self.classes.itemSelectionChanged.connect(self._by_hand)
         self._show()
 
     def numbers(self) -> tuple[int, ...]:
         """The classes chosen."""
-        return tuple(
-            place for place in range(self.classes.count()) if self.classes.item(place).checkState() == Qt.CheckState.Checked
-        )
+        return tuple(sorted(self.classes.row(item) for item in self.classes.selectedItems()))
 
     def correction(self) -> Correction | None:
         """What stands in the dialog."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, QSortFilterProxyModel, Qt, QTimer, Signal
@@ -23,18 +23,18 @@ from PySide6.QtWidgets import (
 )
 from sqlite_utils import Database
 
-from workbench.bias import Correction, errors_at
+from workbench.bias import WAYS, Correction, errors_at
 from workbench.config import ExperimentConfig
 from workbench.errors import ConfigError
 from workbench.gui.dialogs import MoreEpochsDialog
 from workbench.gui.forms import label
 from workbench.gui.history.bias_dialog import BiasDialog
 from workbench.gui.history.model import SORT_ROLE, HistoryModel, Index
+from workbench.gui.run_feed import AskHistory
 from workbench.history import changes, reading
 from workbench.history.reading import ExperimentRow, RunDetails, RunRow
 from workbench.questions import BiasSamples, many
 
-AskHistory = Callable[[Hashable, Callable[[Database], Any], Callable[[Any], None]], None]
 LOOK_MILLISECONDS = 1500
 UNDER_WAY = ("running", "waiting")
 UNFOLDED = 50
@@ -286,7 +286,7 @@ class HistoryScreen(QWidget):
             },
             "Bias correction": {} if details.correction is None else {
                 "classes": ", ".join(map(str, details.correction.classes)), "shift": f"{details.correction.shift:+.2f}",
-                "chosen by": details.correction.way,
+                "chosen by": WAYS[details.correction.way],
             },
             "Figures": {name.replace("_", " "): f"{value:.6g}" for name, value in sorted(row.figures.items())},
             "Settings": details.settings,

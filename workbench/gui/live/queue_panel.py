@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
@@ -13,12 +13,12 @@ from sqlite_utils import Database
 from workbench.config import ExperimentConfig
 from workbench.errors import ConfigError
 from workbench.gui.forms import label, plain_tooltip
+from workbench.gui.run_feed import AskHistory
 from workbench.history import changes, reading
 from workbench.history.changes import Queued
 from workbench.history.reading import QueuedRow
 from workbench.questions import duration, many
 
-AskHistory = Callable[[Hashable, Callable[[Database], Any], Callable[[Any], None]], None]
 ASKED_AT_ONCE = 10
 EXPERIMENT_ROLE = Qt.ItemDataRole.UserRole
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ from workbench.events import (
 from workbench.gui.curve_plot import CurvePlot, Line, Reference
 from workbench.gui.forms import label, plain_tooltip
 from workbench.gui.live.queue_panel import QueuePanel
+from workbench.gui.run_feed import AskHistory
 from workbench.history import reading
 from workbench.history.reading import Curve, RunRow
 from workbench.questions import duration, many
@@ -43,8 +44,6 @@ from workbench.questions import duration, many
 REDRAW_MILLISECONDS = 400
 POINTS = 800
 LOSSES = (("loss", "total"), ("soft_loss", "soft part, unscaled"), ("hard_loss", "hard part, unscaled"))
-
-AskHistory = Callable[[Hashable, Callable[[Database], Any], Callable[[Any], None]], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
@@ -25,12 +24,12 @@ from sqlite_utils import Database
 
 from workbench.gui import theme
 from workbench.gui.forms import label
+from workbench.gui.run_feed import AskHistory
 from workbench.history import reading
 from workbench.history.reading import SweepRow
 from workbench.sweep import words
 from workbench.sweep_results import Estimate, Result, results
 
-AskHistory = Callable[[Hashable, Callable[[Database], Any], Callable[[Any], None]], None]
 FOLLOW_MILLISECONDS = 1500
 METRICS = {
     "test_errors": ("Test errors", ",.1f"),
