@@ -66,6 +66,15 @@ def test_that_a_sweep_is_set_up_launched_watched_and_compared(qtbot: QtBot, wind
     assert window.sweeps.upper.currentWidget() is window.sweeps.heat
     assert (window.sweeps.heat.rowCount(), window.sweeps.heat.columnCount()) == (2, 2)
     assert "±" in window.sweeps.heat.item(1, 1).text()
+    window.tabs.setCurrentWidget(window.setup)
+    part.show_table({"seeds": 3})
+    wait_checked(qtbot, window)
+    qtbot.mouseClick(window.setup.launch, Qt.MouseButton.LeftButton)
+    window.tabs.setCurrentWidget(window.sweeps)
+    qtbot.waitUntil(lambda: window.sweeps.state.text() == "3 of 3 experiments done", timeout=WAIT)
+    window.sweeps.choice.setCurrentIndex(1)
+    window.sweeps.choice.activated.emit(1)
+    qtbot.waitUntil(all_there, timeout=WAIT)
     window.sweeps.table.selectRow(0)
     qtbot.mouseClick(window.sweeps.compare, Qt.MouseButton.LeftButton)
     assert window.tabs.currentWidget() is window.compare

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench import __version__
-from workbench.cli.options import LARGEST, data_option, device_option, history_option, json_option, share_option, threads_option
+from workbench.cli.options import LARGEST, data_option, device_option, history_option, json_option, training_options
 from workbench.cli.tables import run_object, sweep_table, table
 from workbench.config import ExperimentConfig
 from workbench.errors import HistoryError, WorkbenchError
@@ -34,12 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--set", "changes", metavar="KEY=VALUE", multiple=True, help="Change a setting, such as distillation.temperature=4."
 )
-@history_option
-@data_option
-@device_option
-@threads_option
-@share_option
-@json_option
+@training_options
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -73,12 +68,7 @@ def run(
 @click.option(
     "--from", "kind", type=click.Choice(["last", "best"]), default="last", show_default=True, help="The checkpoint for --epochs."
 )
-@history_option
-@data_option
-@device_option
-@threads_option
-@share_option
-@json_option
+@training_options
 @click.pass_context
 def resume(
     ctx: click.Context,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -29,3 +30,10 @@ share_option = click.option(
     "--share-device", "share", is_flag=True, help="Train at once, though another workbench trains on the same device."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output and nothing else.")
+
+
+def training_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every command that trains."""
+    for option in (json_option, share_option, threads_option, device_option, data_option, history_option):
+        command = option(command)
+    return command

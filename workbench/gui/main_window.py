@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QTimer, QUrl, Signal
-from PySide6.QtGui import QAction, QActionGroup, QCloseEvent, QDesktopServices, QKeySequence
+from PySide6.QtGui import QCloseEvent, QDesktopServices
 from PySide6.QtWidgets import (
     QApplication,
     QMainWindow,
@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 
 from workbench import questions
 from workbench.config import ExperimentConfig
-from workbench.events import EngineFailed, EngineReady, ExperimentFinished, Note, RunFinished
+from workbench.events import EngineFailed, EngineReady, ExperimentFinished, ExperimentQueued, Note, RunFinished
 from workbench.gui import preferences, theme
 from workbench.gui.awake import Awake
 from workbench.gui.banner import Banner
@@ -35,6 +35,7 @@ from workbench.gui.forms import label
 from workbench.gui.history.screen import HistoryScreen
 from workbench.gui.live.queue_panel import QueuePanel
 from workbench.gui.live.screen import LiveScreen
+from workbench.gui.menus import fill_menus
 from workbench.gui.preferences import Preferences
 from workbench.gui.run_feed import RunFeed
 from workbench.gui.setup.screen import SetupScreen
@@ -75,6 +76,7 @@ class MainWindow(QMainWindow):
         self._may_ask = True
         self._tray: QSystemTrayIcon | None = None
         self._restored_words = ""
+        self._sweep_launched = False
         self.setWindowTitle(f"{history.name} – Distillation workbench")
         self.feed = RunFeed(self)
         self.awake = Awake()
@@ -109,7 +111,7 @@ class MainWindow(QMainWindow):
         self._watch = QTimer(self)
         self._watch.setInterval(WATCH_MILLISECONDS)
         self._watch.timeout.connect(self._look_for_dead)
-        self._menus()
+        self._themes = fill_menus(self)
         self._wire()
         self.resize(1260, 740)
         preferences.restore_layout(self)
@@ -153,49 +155,6 @@ class MainWindow(QMainWindow):
         self.history.changed.connect(self.setup.refresh)
         self.compare.history_wanted.connect(lambda: self.tabs.setCurrentWidget(self.history))
 
-    def _menus(self) -> None:
-        file, edit, run, view, help_ = (self.menuBar().addMenu(name) for name in ("&File", "&Edit", "&Run", "&View", "&Help"))
-        self._act(file, "Open recipe…", "Ctrl+O", self._open_recipe)
-        self._act(file, "Save as recipe…", "Ctrl+S", self.setup.save_file)
-        file.addSeparator()
-        self._act(file, "Restore a backup…", "", self.show_backups)
-        self._act(file, "Disk usage…", "", self.show_disk_usage)
-        file.addSeparator()
-        self._act(file, "Settings…", "Ctrl+,", self.show_settings)
-        self._act(file, "Quit", "Ctrl+Q", self.close)
-        undo = self.history.undo_stack.createUndoAction(self, "Undo")
-        undo.setShortcut(QKeySequence.StandardKey.Undo)
-        redo = self.history.undo_stack.createRedoAction(self, "Redo")
-        redo.setShortcut(QKeySequence.StandardKey.Redo)
-        edit.addAction(undo)
-        edit.addAction(redo)
-        self._act(edit, "Filter the history", "Ctrl+F", self._filter)
-        self._act(run, "Launch", "Ctrl+Return", self._launch_from_menu)
-        self._act(run, "Pause or resume", "Ctrl+P", self.live.pause.click)
-        self._act(run, "Stop", "Ctrl+.", self.live.stop.click)
-        self._act(run, "Compare selected runs", "Ctrl+K", self.history.buttons["compare"].click)
-        for place in range(self.tabs.count()):
-            name = self.tabs.tabText(place)
-            self._act(view, name, f"Ctrl+{place + 1}", partial(self.tabs.setCurrentIndex, place))
-        view.addSeparator()
-        themes = QActionGroup(self)
-        for name in preferences.THEMES:
-            action = self._act(view, f"{name.capitalize()} theme", "", partial(self._choose_theme, name))
-            action.setCheckable(True)
-            action.setChecked(name == self.preferences.theme)
-            themes.addAction(action)
-        self._themes = dict(zip(preferences.THEMES, themes.actions(), strict=True))
-        self._act(help_, "Open the log file", "", self._open_log)
-        self._act(help_, "About", "", lambda: show_about(self, self._torch, self._device_in_use, self.history_path))
-
-    def _act(self, menu: Any, text: str, keys: str, slot: Callable[[], Any]) -> QAction:
-        action = QAction(text, self)
-        if keys:
-            action.setShortcut(QKeySequence(keys))
-        action.triggered.connect(lambda _: slot())
-        menu.addAction(action)
-        return action
-
     # Between the threads and the screens
 
     def _ask_engine(
@@ -230,6 +189,9 @@ class MainWindow(QMainWindow):
                 self.banner.say(news.text)
             case _:
                 self.live.take(news)
+                if isinstance(news, ExperimentQueued) and self._sweep_launched:
+                    self._sweep_launched = False
+                    self.sweeps.show_newest()
                 if isinstance(news, (RunFinished, ExperimentFinished)):
                     self.history.reload()
                     self.setup.refresh()
@@ -267,7 +229,7 @@ class MainWindow(QMainWindow):
         path = self.history_path
         self._change_history("dead", lambda database: changes.mark_interrupted(database, path), marked)
 
-    def _launch_from_menu(self) -> None:
+    def launch_what_is_seen(self) -> None:
         """Launch what is seen: from another screen the set-up is shown first."""
         if self.tabs.currentWidget() is self.setup:
             self.setup.launch.click()
@@ -277,7 +239,7 @@ class MainWindow(QMainWindow):
     def _launch_sweep(self, tables: dict[str, Any]) -> None:
         self.banner.hide()
         self.executor.submit_sweep(tables)
-        self.sweeps.show_newest()
+        self._sweep_launched = True
         self.tabs.setCurrentWidget(self.live)
 
     def _tell(self, text: str) -> None:
@@ -343,13 +305,19 @@ class MainWindow(QMainWindow):
         self.setup.add_past_run(run, words)
         self.tabs.setCurrentWidget(self.setup)
 
-    # Menus
+    # What the menus do
 
-    def _open_recipe(self) -> None:
+    def show_about(self) -> None:
+        """Versions and the device in use."""
+        show_about(self, self._torch, self._device_in_use, self.history_path)
+
+    def open_recipe(self) -> None:
+        """Choose a recipe's file and show it."""
         self.tabs.setCurrentWidget(self.setup)
         self.setup.open_file()
 
-    def _filter(self) -> None:
+    def filter_history(self) -> None:
+        """Go to the history's filter."""
         self.tabs.setCurrentWidget(self.history)
         self.history.filter.setFocus()
 
@@ -388,10 +356,12 @@ class MainWindow(QMainWindow):
         self.setup.distillation.picture.update()
         self.setup.data.sheet.update()
 
-    def _choose_theme(self, name: str) -> None:
+    def choose_theme(self, name: str) -> None:
+        """Put on a theme and remember it."""
         self.take_preferences(dataclasses.replace(self.preferences, theme=name))
 
-    def _open_log(self) -> None:
+    def open_log(self) -> None:
+        """Open the log file in whatever the system opens it with."""
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(log_path()))):
             self.banner.say(f"The log file is {log_path()}.")
 

@@ -51,6 +51,7 @@ class SweepScreen(QWidget):
         super().__init__()
         self._ask = ask_history
         self._sweeps: list[SweepRow] = []
+        self._found: tuple[list[SweepRow], int | None, list[Result]] | None = None
         self.results: list[Result] = []
         self.pages = QStackedWidget()
         empty = label("No sweeps yet.\n\nIn Set up, vary a setting or take several seeds, and press Launch.", "faint")
@@ -132,12 +133,16 @@ class SweepScreen(QWidget):
     def show_newest(self) -> None:
         """Choose the newest sweep, once it is read."""
         self.choice.setCurrentIndex(-1)
+        self._found = None
         self.reload()
 
     def _goes_on(self) -> bool:
         return any(one.id == self.choice.currentData() and one.done < one.experiments for one in self._sweeps)
 
     def _show(self, found: tuple[list[SweepRow], int | None, list[Result]]) -> None:
+        if found == self._found:
+            return
+        self._found = found
         self._sweeps, chosen, self.results = found
         self.pages.setCurrentIndex(1 if self._sweeps else 0)
         self.choice.clear()
