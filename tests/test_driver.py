@@ -773,14 +773,14 @@ class TestADeviceWithoutMemory:
     def test_that_the_run_fails_with_advice_and_the_others_are_done(
         self, history: History, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        step = training.Trainer._train_on
+        learn = training.Trainer.learn
 
-        def full(trainer: training.Trainer, batch: Any) -> None:
+        def full(trainer: training.Trainer, place: int) -> None:
             if trainer.job.run == 2:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            step(trainer, batch)
+            learn(trainer, place)
 
-        monkeypatch.setattr(training.Trainer, "_train_on", full)
+        monkeypatch.setattr(training.Trainer, "learn", full)
         status, events = launch(history, tiny())
         assert (status, finished(events)) == (
             "failed",

@@ -237,7 +237,7 @@ class TestBatches:
         of = job(batch_size=50)
         trainer = Trainer(of)
         for epoch in range(2):
-            batches = [positions.tolist() for positions, _, _ in trainer._epoch_batches(epoch)]
+            batches = [positions.tolist() for positions, _, _ in trainer.views.batches(epoch, of.steps_per_epoch)]
             sizes = [len(batch) for batch in batches]
             assert len(sizes) == of.steps_per_epoch == math.ceil(len(of.cases) / 50)
             assert max(sizes) <= 50

@@ -114,6 +114,10 @@ def transfer_cases(labels: Tensor, classes: Sequence[str], config: TransferConfi
     return torch.from_numpy(cases).to(labels.device)
 
 
+Batch = tuple[Tensor, Tensor | None, Tensor | None]
+"""Positions of some cases, with their shifts and flips where there are any, as of :meth:`Views.order`."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Views:
     """Batches of some cases of a data set, in an order and with shifts and flips that (seed, epoch) alone decide."""
@@ -133,6 +137,12 @@ class Views:
         shifts = torch.randint(0, 2 * self.jitter + 1, (count, 2), generator=generator).to(device) if self.jitter else None
         flips = (torch.rand(count, generator=generator) < 0.5).to(device) if self.flip else None
         return positions, shifts, flips
+
+    def batches(self, epoch: int, count: int) -> list[Batch]:
+        """An epoch's order in ``count`` batches of nearly equal size."""
+        none = [None] * count
+        parts = [none if part is None else part.tensor_split(count) for part in self.order(epoch)]
+        return list(zip(*parts, strict=True))
 
     def batch(self, positions: Tensor, shifts: Tensor | None, flips: Tensor | None) -> Tensor:
         """The normalised float32 batch (N, C, H, W) at those positions of ``cases``."""

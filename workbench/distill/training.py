@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from workbench.config import RunConfig, TrainingConfig
-from workbench.distill.data import ResidentData, Views, views
+from workbench.distill.data import Batch, ResidentData, Views, views
 from workbench.distill.descent import descent
 from workbench.distill.ensembles import Ensemble
 from workbench.distill.evaluation import validate
@@ -87,11 +87,12 @@ class Trainer:
         torch.manual_seed(job.config.seed)
         self.model = build(job.config.model, job.data.shape, len(job.data.classes), device).train()
         training = job.config.training
-        self._views: Views = views(job.data, job.cases, jitter=training.jitter, flip=training.flip, seed=job.config.seed)
-        self._labels = job.data.train.labels[job.cases] if job.config.transfer.labelled or not job.config.distillation else None
-        self._optimizer = _optimizer(self.model, training)
-        self._descent = descent(self.model, self._optimizer, _precision(training, device))
-        self._sums = torch.zeros(3, device=device)
+        self.views: Views = views(job.data, job.cases, jitter=training.jitter, flip=training.flip, seed=job.config.seed)
+        self.labels = job.data.train.labels[job.cases] if job.config.transfer.labelled or not job.config.distillation else None
+        self.optimizer = _optimizer(self.model, training)
+        self._descent = descent(self.model, self.optimizer, _precision(training, device))
+        self._batches: list[Batch] = []
+        self.sums = torch.zeros(3, device=device)
         self._none = torch.zeros((), device=device)
         self._summed = 0
         self.step = 0
@@ -99,9 +100,11 @@ class Trainer:
         self.stopped_early = False
         self.best = Best()
         self.elapsed = 0.0
+        self.last_loss = 0.0
+        self.failure: Diverged | None = None
         self._seen = 0
         self._seen_since_shown = 0
-        self._last_loss = 0.0
+        self._clock = self._shown = time.perf_counter()
 
     @classmethod
     def resume(cls, job: Job, state: TrainerState) -> Trainer:
@@ -111,29 +114,15 @@ class Trainer:
         return trainer
 
     def __iter__(self) -> Iterator[Event]:
-        job, training = self.job, self.job.config.training
-        every = max(1, job.steps // METRIC_POINTS)
-        self._clock = self._shown = time.perf_counter()
         while not self.finished:
-            if self.step == (self.epochs_done + 1) * job.steps_per_epoch:
-                yield from self._end_epoch()
-                continue
-            epoch = self.epochs_done
-            batches = self._epoch_batches(epoch)
-            for batch in batches[self.step - epoch * job.steps_per_epoch :]:
-                self._set_rate(training)
-                self._train_on(batch)
-                self.step += 1
-                if self.step % every == 0:
-                    yield self._metrics()
-                    self._check_finite(self._last_loss, "the loss")
-                if time.perf_counter() - self._shown >= PROGRESS_SECONDS:
-                    yield self._progress()
+            yield from lessons((self,), self)
+        if self.failure is not None:
+            raise self.failure
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to train."""
-        return self.stopped_early or self.epochs_done >= self.job.config.training.epochs
+        return self.stopped_early or self.failure is not None or self.epochs_done >= self.job.config.training.epochs
 
     def exclude(self, seconds: float) -> None:
         """Leave ``seconds`` that the driver waited, in a pause say, out of the run's clock."""
@@ -150,9 +139,9 @@ class Trainer:
         """Everything needed to go on: weights, optimiser, step, sums, best epoch, random state."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self.best.weights.items()}
-        for index, slots in self._optimizer.state_dict()["state"].items():
+        for index, slots in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in slots.items() if isinstance(value, Tensor)}
-        tensors["sums"] = self._sums
+        tensors["sums"] = self.sums
         tensors |= {f"random.{kind}": state for kind, state in random_state(self.job.data.device).items()}
         values = {
             "step": self.step,
@@ -168,13 +157,13 @@ class Trainer:
     def _restore(self, state: TrainerState) -> None:
         tensors, values = state.tensors, state.values
         self.model.load_state_dict(_below(tensors, "model"))
-        saved = self._optimizer.state_dict()
+        saved = self.optimizer.state_dict()
         slots: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _below(tensors, "optimizer").items():
             index, key = name.split(".", 1)
             slots.setdefault(int(index), {})[key] = tensor
-        self._optimizer.load_state_dict({"state": slots, "param_groups": saved["param_groups"]})
-        self._sums.copy_(tensors["sums"])
+        self.optimizer.load_state_dict({"state": slots, "param_groups": saved["param_groups"]})
+        self.sums.copy_(tensors["sums"])
         epoch, accuracy, loss = values["best"]
         device = self.job.data.device
         self.best = Best(epoch, accuracy, loss, {key: value.to(device) for key, value in _below(tensors, "best").items()})
@@ -183,34 +172,39 @@ class Trainer:
         self._summed, self._seen, self.elapsed = values["summed"], values["seen"], values["elapsed"]
         set_random_state(_below(tensors, "random"), device)
 
-    def _epoch_batches(self, epoch: int) -> list[tuple[Tensor, Tensor | None, Tensor | None]]:
-        """(positions, shifts, flips) of each batch of an epoch."""
-        positions, shifts, flips = self._views.order(epoch)
-        count = self.job.steps_per_epoch
-        none = [None] * count
-        return list(
-            zip(
-                positions.tensor_split(count),
-                shifts.tensor_split(count) if shifts is not None else none,
-                flips.tensor_split(count) if flips is not None else none,
-                strict=True,
-            )
-        )
+    def begin(self) -> None:
+        """Start the run's clock."""
+        self._clock = self._shown = time.perf_counter()
 
-    def _train_on(self, batch: tuple[Tensor, Tensor | None, Tensor | None]) -> None:
-        positions, shifts, flips = batch
-        view = self._views.batch(positions, shifts, flips)
+    def begin_epoch(self, epoch: int) -> None:
+        """Order the cases for an epoch."""
+        self._batches = self.views.batches(epoch, self.job.steps_per_epoch)
+
+    def learn(self, place: int) -> None:
+        """One step of descent, on a batch of this epoch."""
+        positions, shifts, flips = self._batches[place]
+        self._set_rate(self.job.config.training)
+        view = self.views.batch(positions, shifts, flips)
         loss = self._loss(self._descent.forward(view), positions, view)
         self._descent.step(loss.gradient)
         constrain(self.model)
-        self._sums += torch.stack([self._none if part is None else part for part in (loss.total, loss.soft, loss.hard)])
+        self.sums += torch.stack([self._none if part is None else part for part in (loss.total, loss.soft, loss.hard)])
+        self.count(len(positions))
+
+    def count(self, cases: int) -> None:
+        """Count a step that learned from so many cases and added its losses to the sums."""
+        self.step += 1
         self._summed += 1
-        self._seen += len(positions)
-        self._seen_since_shown += len(positions)
+        self._seen += cases
+        self._seen_since_shown += cases
+
+    def validated(self) -> list[tuple[float, float]]:
+        """Accuracy and negative log-likelihood (nats) on validation, as :func:`lessons` asks for them."""
+        return [validate(self.model, self.job.data, self.job.data.validation)]
 
     def _loss(self, logits: Tensor, positions: Tensor, view: Tensor) -> Loss:
         distillation = self.job.config.distillation
-        labels = self._labels[positions] if self._labels is not None else None
+        labels = self.labels[positions] if self.labels is not None else None
         if distillation is None:
             assert labels is not None
             return hard_loss(logits, labels, self.job.config.training.label_smoothing)
@@ -225,26 +219,27 @@ class Trainer:
 
     def _set_rate(self, training: TrainingConfig) -> None:
         rate = training.learning_rate * schedule_factor(training, self.step, self.job.steps_per_epoch)
-        for group in self._optimizer.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = rate
 
-    def _metrics(self) -> Metrics:
-        total, soft, hard = (self._sums / max(1, self._summed)).tolist()
-        self._last_loss = total
+    def metrics(self) -> Metrics:
+        """The mean losses since this was last asked, and the learning rate."""
+        total, soft, hard = (self.sums / max(1, self._summed)).tolist()
+        self.last_loss = total
         values = [("loss", total)]
         if self.job.config.distillation is not None:
             values.append(("soft_loss", soft))
-        if self._labels is not None:
+        if self.labels is not None:
             values.append(("hard_loss", hard))
-        values.append(("learning_rate", self._optimizer.param_groups[0]["lr"]))
-        self._sums.zero_()
+        values.append(("learning_rate", self.optimizer.param_groups[0]["lr"]))
+        self.sums.zero_()
         self._summed = 0
         self._tick()
         return Metrics(self.job.run, self.step, self.step / self.job.steps_per_epoch, self.elapsed, tuple(values))
 
-    def _end_epoch(self) -> Iterator[Event]:
-        training, data = self.job.config.training, self.job.data
-        accuracy, loss = validate(self.model, data, data.validation)
+    def end_epoch(self, accuracy: float, loss: float) -> tuple[Metrics, EpochEnded]:
+        """Count an epoch that ended with these figures on validation; what is to be told of it."""
+        training = self.job.config.training
         self.epochs_done += 1
         better = (accuracy, -loss) > (self.best.accuracy, -self.best.loss) and math.isfinite(loss)
         if better:
@@ -253,16 +248,20 @@ class Trainer:
         self.stopped_early = bool(training.patience) and self.epochs_done - self.best.epoch >= training.patience
         self._tick()
         values = (("val_accuracy", accuracy), ("val_loss", loss))
-        yield Metrics(self.job.run, self.step, float(self.epochs_done), self.elapsed, values)
-        self._check_finite(loss, "the validation loss")
-        yield EpochEnded(self.job.run, self.step, self.epochs_done, better)
+        metrics = Metrics(self.job.run, self.step, float(self.epochs_done), self.elapsed, values)
+        return metrics, EpochEnded(self.job.run, self.step, self.epochs_done, better)
 
-    def _check_finite(self, loss: float, name: str) -> None:
+    def diverged(self, loss: float, name: str) -> bool:
+        """Whether a loss is no longer finite; the run has failed then."""
         if not math.isfinite(loss):
             rate = self.job.config.training.learning_rate
-            raise Diverged(f"{name} became {loss} at step {self.step}; lower the learning rate ({rate:g})")
+            self.failure = Diverged(f"{name} became {loss} at step {self.step}; lower the learning rate ({rate:g})")
+        return self.failure is not None
 
-    def _progress(self) -> Progress:
+    def progress(self) -> Progress | None:
+        """Where the run is and how fast, where that was last told long enough ago."""
+        if time.perf_counter() - self._shown < PROGRESS_SECONDS:
+            return None
         self._tick()
         now = time.perf_counter()
         rate = self._seen_since_shown / max(1e-9, now - self._shown)
@@ -279,6 +278,46 @@ class Trainer:
     def samples_per_second(self) -> float:
         """Training cases a second over the whole run, validation included."""
         return self._seen / self.elapsed if self.elapsed else 0.0
+
+
+class Lessons(Protocol):
+    """What one or several trainers that go in step are taught by."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Order the cases for an epoch."""
+
+    def learn(self, place: int) -> None:
+        """One step for everybody, on a batch of this epoch."""
+
+    def validated(self) -> list[tuple[float, float]]:
+        """Everybody's accuracy and negative log-likelihood (nats) on validation."""
+
+
+def lessons(trainers: Sequence[Trainer], by: Lessons) -> Iterator[Event]:
+    """The training loop, for trainers at the same step, until one of them is finished or has diverged."""
+    first = trainers[0]
+    each = first.job.steps_per_epoch
+    every = max(1, first.job.steps // METRIC_POINTS)
+    for trainer in trainers:
+        trainer.begin()
+    while not any(trainer.finished for trainer in trainers):
+        epoch = first.epochs_done
+        if first.step == (epoch + 1) * each:
+            ends = [trainer.end_epoch(*found) for trainer, found in zip(trainers, by.validated(), strict=True)]
+            yield from (metrics for metrics, _ in ends)
+            for trainer, (metrics, end) in zip(trainers, ends, strict=True):
+                if not trainer.diverged(metrics.values[1][1], "the validation loss"):
+                    yield end
+            continue
+        by.begin_epoch(epoch)
+        for place in range(first.step - epoch * each, each):
+            by.learn(place)
+            if first.step % every == 0:
+                yield from [trainer.metrics() for trainer in trainers]
+                if any([trainer.diverged(trainer.last_loss, "the loss") for trainer in trainers]):
+                    return
+            if (progress := first.progress()) is not None:
+                yield progress
 
 
 def schedule_factor(training: TrainingConfig, step: int, steps_per_epoch: int) -> float:
@@ -301,15 +340,15 @@ def measure_rate(job: Job, seconds: float = 0.1) -> float:
     """Training cases a second, measured on a few steps; leaves torch's random state as it was."""
     with random_state_kept(job.data.device):
         trainer = Trainer(job)
-        batches = trainer._epoch_batches(0)
-        trainer._train_on(batches[0])
+        trainer.begin_epoch(0)
+        trainer.learn(0)
         trainer._seen = 0
         start = time.perf_counter()
         for index in range(1_000_000):
-            trainer._train_on(batches[index % len(batches)])
+            trainer.learn(index % job.steps_per_epoch)
             if index >= 1 and time.perf_counter() - start > seconds:
                 break
-        float(trainer._sums[0])
+        float(trainer.sums[0])
         return trainer._seen / (time.perf_counter() - start)
 
 
