@@ -312,10 +312,10 @@ class Engine:
             self._logits.members(ensemble, where, lambda member: logits_on(member, data, images)), ensemble.mean
         )
 
-    def use_threads(self, size: ModelSize, batch_size: int, before: int = 0) -> int:
-        """Set torch's threads for a run: those it had ``before``, so that it goes on as it was; else as settings say; else
-        by the size of one step, so that equal runs get equal threads."""
-        small = size.multiply_adds * batch_size * 3 < SMALL_STEP
+    def use_threads(self, size: ModelSize, batch_size: int, before: int = 0, together: int = 1) -> int:
+        """Set torch's threads for a run, or several ``together``: those it had ``before``, so that it goes on as it was;
+        else as settings say; else by the size of one step, so that equal runs get equal threads."""
+        small = size.multiply_adds * batch_size * 3 * together < SMALL_STEP
         threads = before or self.settings.threads or (1 if small else self._most_threads())
         torch.set_num_threads(threads)
         return threads

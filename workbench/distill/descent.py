@@ -25,7 +25,7 @@ class Descent(Protocol):
 
 def descent(model: nn.Module, optimizer: Optimizer, precision: AbstractContextManager[None] | None = None) -> Descent:
     """By hand for a plain perceptron in float32, where that is a sixth faster; else by autograd."""
-    layers = _perceptron(model)
+    layers = perceptron(model)
     known = all(layer.weight.device.type in ("cpu", "cuda") for layer in layers)
     return ByHand(layers, optimizer) if layers and known and precision is None else ByAutograd(model, optimizer, precision)
 
@@ -118,7 +118,7 @@ class ByHand:
         torch.sum(delta, 0, out=layer.bias.grad)
 
 
-def _perceptron(model: nn.Module) -> list[nn.Linear]:
+def perceptron(model: nn.Module) -> list[nn.Linear]:
     """The linear layers of a model that is nothing but them with ReLU between; none where it is another."""
     if not isinstance(model, nn.Sequential):
         return []

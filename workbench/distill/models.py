@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -78,10 +78,15 @@ def constrain(model: nn.Module) -> None:
     if not limit:
         return
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
-    with torch.no_grad():
-        for layer in layers[:-1]:
-            norms = layer.weight.norm(dim=1, keepdim=True).clamp_min_(1e-12)
-            layer.weight.mul_((limit / norms).clamp_(max=1.0))
+    for layer in layers[:-1]:
+        norm_limited(layer.weight, limit)
+
+
+@torch.no_grad()
+def norm_limited(weight: Tensor, limit: float) -> None:
+    """Scale down each unit's incoming weights, the last dimension, where their norm is above ``limit``."""
+    norms = weight.norm(dim=-1, keepdim=True).clamp_min_(1e-12)
+    weight.mul_((limit / norms).clamp_(max=1.0))
 
 
 def _unsuitable(config: ModelConfig, shape: Shape, error: Exception) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
 
 from workbench.config import RunConfig, TrainingConfig
 from workbench.distill.data import Batch, ResidentData, Views, views
@@ -89,7 +90,7 @@ class Trainer:
         training = job.config.training
         self.views: Views = views(job.data, job.cases, jitter=training.jitter, flip=training.flip, seed=job.config.seed)
         self.labels = job.data.train.labels[job.cases] if job.config.transfer.labelled or not job.config.distillation else None
-        self.optimizer = _optimizer(self.model, training)
+        self.optimizer = optimizer_for(self.model.parameters(), training)
         self._descent = descent(self.model, self.optimizer, _precision(training, device))
         self._batches: list[Batch] = []
         self.sums = torch.zeros(3, device=device)
@@ -183,7 +184,7 @@ class Trainer:
     def learn(self, place: int) -> None:
         """One step of descent, on a batch of this epoch."""
         positions, shifts, flips = self._batches[place]
-        self._set_rate(self.job.config.training)
+        self.set_rate()
         view = self.views.batch(positions, shifts, flips)
         loss = self._loss(self._descent.forward(view), positions, view)
         self._descent.step(loss.gradient)
@@ -217,7 +218,9 @@ class Trainer:
             logits, targets, labels, temperature=distillation.temperature, hard_weight=distillation.hard_weight
         )
 
-    def _set_rate(self, training: TrainingConfig) -> None:
+    def set_rate(self) -> None:
+        """Set the learning rate for the step to come."""
+        training = self.job.config.training
         rate = training.learning_rate * schedule_factor(training, self.step, self.job.steps_per_epoch)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -352,17 +355,15 @@ def measure_rate(job: Job, seconds: float = 0.1) -> float:
         return trainer._seen / (time.perf_counter() - start)
 
 
-def _optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.Optimizer:
-    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in model.parameters())
+def optimizer_for(parameters: Iterable[nn.Parameter] | list[dict[str, Any]], training: TrainingConfig) -> Optimizer:
+    """The optimiser that a training asks for, of some parameters or of groups of them."""
+    given: Any = list(parameters)
+    of = [parameter for item in given for parameter in (item["params"] if isinstance(item, dict) else [item])]
+    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in of)
+    rate, decay = training.learning_rate, training.weight_decay
     if training.optimizer == "sgd":
-        return torch.optim.SGD(
-            model.parameters(),
-            lr=training.learning_rate,
-            momentum=training.momentum,
-            weight_decay=training.weight_decay,
-            fused=fused,
-        )
-    return torch.optim.AdamW(model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=fused)
+        return SGD(given, lr=rate, momentum=training.momentum, weight_decay=decay, fused=fused)
+    return AdamW(given, lr=rate, weight_decay=decay, fused=fused)
 
 
 def _precision(training: TrainingConfig, device: torch.device) -> Any:
