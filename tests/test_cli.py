@@ -257,6 +257,17 @@ def test_that_bad_input_is_one_sentence_exit_status_2_and_changes_nothing(
     assert tree(folder) == before
 
 
+@pytest.mark.usefixtures("own_signals")
+@pytest.mark.parametrize("command", [["run", "../tiny.toml"], ["import", "../tiny.toml"]], ids=["run", "import"])
+def test_that_no_room_beside_the_history_is_one_sentence(command: list[object], folder: Path) -> None:
+    (folder / "experiments.files").mkdir()
+    (folder / "experiments.files" / "locks").write_text("in the way")
+    result = workbench(*command)
+    assert result.stderr.splitlines()[-1].startswith("workbench: nothing can be kept beside experiments.db (")
+    assert "Traceback" not in result.stderr
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
 class TestImport:
     def test_that_a_weight_file_becomes_a_run_that_can_teach(self, folder: Path) -> None:
         assert workbench("run", "../tiny.toml").exit_code == 0

@@ -30,6 +30,7 @@ def import_weights(engine: Engine, history: History, path: Path, config: RunConf
 
     weights = history.new_folder() / "weights-0.safetensors"
     size, sha256 = checkpoints.write(weights, model.state_dict(), about_weights(data, config.model, 0))
+    cases, classes = on_test.shape
     imported = Imported(
         weights=weights,
         size=size,
@@ -37,13 +38,13 @@ def import_weights(engine: Engine, history: History, path: Path, config: RunConf
         data_digest=data.digest,
         environment=engine.environment(0, config.training.precision),
         note=f"imported from {path.name}; which cases it was trained on is not known",
+        figures=found,
+        cases=cases,
+        classes=classes,
+        logits=on_test.half().cpu().numpy().tobytes(),
     )
     entry = Entry(
         role="teacher", name="teacher 1", config=config, parameters=model_size.parameters, multiply_adds=model_size.multiply_adds
     )
     around = ExperimentConfig(name=name or path.stem, data=config.data, teachers=(TeacherConfig(model=config.model),))
-    run = history.import_run(around, entry, imported)
-    history.record_figures(run, found)
-    cases, classes = on_test.shape
-    history.record_predictions(run, "test", cases, classes, on_test.half().cpu().numpy().tobytes())
-    return run
+    return history.import_run(around, entry, imported)

@@ -12,6 +12,7 @@ import pytest
 from PySide6.QtCore import QSettings
 from pytestqt.qtbot import QtBot
 
+from tests.gui.conftest import READY_MILLISECONDS
 from workbench.gui import preferences
 from workbench.gui.main_window import MainWindow
 
@@ -63,3 +64,19 @@ def test_that_the_window_remembers_its_layout(qtbot: QtBot, window: MainWindow) 
     window.history.splitter.setSizes([900, 300])
     preferences.restore_layout(window)
     assert window.history.splitter.sizes() == sizes
+
+
+def test_that_no_room_beside_the_history_is_one_sentence_in_the_window(qtbot: QtBot, themed: None, tmp_path: Path) -> None:
+    (tmp_path / "experiments.files").mkdir()
+    (tmp_path / "experiments.files" / "locks").write_text("in the way")
+    window = MainWindow(tmp_path / "experiments.db", preferences.load())
+    qtbot.addWidget(window)
+    window.show()
+    window.start_threads()
+    qtbot.waitUntil(window.banner.isVisible, timeout=READY_MILLISECONDS)
+    words = window.banner.text.text()
+    assert words.startswith(f"nothing can be kept beside {tmp_path / 'experiments.db'} (")
+    assert window.engine_state.text() == "the engine is not running"
+    assert not window.setup.launch.isEnabled()
+    with qtbot.waitSignal(window.closed, timeout=READY_MILLISECONDS):
+        window.close()

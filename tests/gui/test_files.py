@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QApplication, QDialog
+from PySide6.QtWidgets import QApplication, QDialog, QWidget
 from pytestqt.qtbot import QtBot
 
 from tests.gui.driving import WAIT, launch, launch_and_finish, make_small, wait_history
@@ -20,7 +20,7 @@ from workbench.history.backups import list_backups
 from workbench.history.database import back_up
 
 
-def when_shown(window: MainWindow, kind: type[QDialog], act: object) -> None:
+def when_shown(window: QWidget, kind: type[QDialog], act: object) -> None:
     """Do something with a dialog once it is there."""
 
     def look() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QUndoStack
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -15,8 +17,12 @@ from tests.gui.driving import WAIT, launch, make_small, wait_history
 from workbench.driver import Control
 from workbench.gui import preferences
 from workbench.gui.dialogs import MoreEpochsDialog
+from workbench.gui.live.queue_panel import QueuePanel
 from workbench.gui.main_window import MainWindow
+from workbench.history import reading
+from workbench.history.database import open_for_reading
 from workbench.history.writing import History
+from workbench.questions import duration
 
 
 def names(window: MainWindow) -> list[str]:
@@ -192,3 +198,24 @@ def test_that_what_was_left_from_last_time_is_asked_about_and_goes_on(qtbot: QtB
     with qtbot.waitSignal(window.closed, timeout=WAIT):
         window.close()
     window.deleteLater()
+
+
+def test_that_the_times_of_a_long_queue_are_asked_a_few_at_a_time_each_once(
+    qtbot: QtBot, themed: None, history_path: Path
+) -> None:
+    with History(history_path) as history:
+        _, numbers = history.enqueue_sweep({"name": "many"}, [({"seed": seed}, tiny(seed=seed)) for seed in range(35)])
+    with closing(open_for_reading(history_path)) as database:
+        rows = reading.list_queue(database)
+    panel = QueuePanel(lambda *_: None, lambda *_: None, QUndoStack())
+    qtbot.addWidget(panel)
+    asked: list[list[int]] = []
+    panel.times_wanted.connect(lambda experiments: asked.append([number for number, _ in experiments]))
+    panel.show_rows(rows)
+    assert asked == [numbers[:10]]
+    for batch in asked:  # which grows with every answer
+        panel.show_times({number: None if number == numbers[12] else 60.0 for number in batch})
+    assert asked == [numbers[:10], numbers[10:20], numbers[20:30], numbers[30:]]
+    assert sum(f"about {duration(60.0)}" in panel.list.item(place).text() for place in range(35)) == 34
+    panel.show_rows(rows[1:])
+    assert len(asked) == 4

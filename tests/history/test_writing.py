@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -21,9 +22,9 @@ from hypothesis import strategies as st
 from tests.experiments import add_run, tiny
 from tests.history.processes import Start, ended, go_on, said
 from workbench.config import DistillationConfig, ModelConfig, RunConfig, TransferConfig
-from workbench.errors import HistoryError
+from workbench.errors import CannotWrite, HistoryError
 from workbench.events import Metrics
-from workbench.history import reading
+from workbench.history import reading, writing
 from workbench.history.changes import delete, dequeue, hold, move, put_back, take_back
 from workbench.history.database import SqliteError, files_folder, open_database, open_for_reading
 from workbench.history.writing import History
@@ -54,6 +55,10 @@ def new_run(history: History, config: RunConfig = CONFIG, *, started: bool = Tru
     if started:
         history.start_run(run, fingerprint="f", data_digest="d", steps=100, environment={"torch": "2"})
     return run
+
+
+def no_room(_: Path) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def metrics(run: int, step: int, **values: float) -> Metrics:
@@ -384,6 +389,19 @@ def test_that_what_a_killed_process_left_is_marked_interrupted_and_what_a_live_o
             ("interrupted", "the program ended before the run did")
         ]
         assert ask(history, "SELECT held, claimed_by, process FROM queue") == [(2, None, None)]
+        assert history.next_in_queue() is None
+
+
+def test_that_a_history_whose_lock_finds_no_room_is_a_sentence_and_opens_once_there_is(
+    history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    History(history_path).close()
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "ProcessLock", no_room)
+        with pytest.raises(CannotWrite, match=r"beside .*experiments.db \(No space left on device; [0-9,]+ MB free\)") as told:
+            History(history_path)
+    assert "\n" not in str(told.value)
+    with History(history_path) as history:
         assert history.next_in_queue() is None
 
 

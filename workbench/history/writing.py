@@ -75,7 +75,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """Weights from elsewhere that stand in a :meth:`History.new_folder`, and where they are from."""
+    """Weights from elsewhere that stand in a :meth:`History.new_folder`, where they are from, and how good they are.
+
+    ``logits`` are float16 ones of shape (``cases``, ``classes``) on the test split.
+    """
 
     weights: Path
     size: int
@@ -83,6 +86,10 @@ class Imported:
     data_digest: str
     environment: Mapping[str, Any]
     note: str
+    figures: Mapping[str, float]
+    cases: int
+    classes: int
+    logits: bytes
 
 
 class History:
@@ -332,6 +339,8 @@ class History:
                     run,
                 ],
             )
+            self._keep_figures(run, imported.figures)
+            self._keep_predictions(run, "test", imported.cases, imported.classes, imported.logits)
             self._insert("run_notes", {"run": run, "author": "workbench", "text": imported.note, "created": now()})
         return run
 
@@ -413,9 +422,12 @@ class History:
     def record_figures(self, run: int, figures: Mapping[str, float]) -> None:
         """Keep figures of a run, such as ``val_accuracy``; those that are not finite numbers are left out."""
         with writing(self._database):
-            for name, value in figures.items():
-                if math.isfinite(value):
-                    self._database.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", [run, name, value])
+            self._keep_figures(run, figures)
+
+    def _keep_figures(self, run: int, figures: Mapping[str, float]) -> None:
+        for name, value in figures.items():
+            if math.isfinite(value):
+                self._database.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", [run, name, value])
 
     @_patient
     def record_speed(self, run: int, samples_per_second: float) -> None:
@@ -471,10 +483,11 @@ class History:
     def record_predictions(self, run: int, split: str, cases: int, classes: int, logits: bytes) -> None:
         """Keep float16 logits of shape (cases, classes) on a split."""
         with writing(self._database):
-            self._database.execute(
-                "INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?)",
-                [run, split, cases, classes, zlib.compress(logits, 6)],
-            )
+            self._keep_predictions(run, split, cases, classes, logits)
+
+    def _keep_predictions(self, run: int, split: str, cases: int, classes: int, logits: bytes) -> None:
+        row = [run, split, cases, classes, zlib.compress(logits, 6)]
+        self._database.execute("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?)", row)
 
     @_patient
     def add_note(self, run: int, text: str) -> None:
