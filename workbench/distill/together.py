@@ -98,8 +98,8 @@ class Stack:
         images = self._data.train.images.index_select(0, cases.reshape(-1))
         inputs = self._data.view(images).reshape(*cases.shape, -1)
         outputs = self._outputs(inputs.transpose(1, 2))
-        losses, gradient = self._losses(outputs[-1].transpose(1, 2), cases, rows, counts, mask)
-        self._descend(inputs, outputs, gradient.transpose(1, 2))
+        losses, gradient = self._losses(outputs[-1], cases, rows, counts, mask)
+        self._descend(inputs, outputs, gradient)
         self._sums += losses
         for trainer, count in zip(self._trainers, counts, strict=True):
             trainer.count(count)
@@ -207,28 +207,31 @@ class _Losses:
     def __call__(
         self, logits: Tensor, cases: Tensor, rows: Tensor, counts: list[int], mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """(runs, 3) of total, soft and hard loss as in :mod:`losses`, and the gradient like ``logits``, (runs, N, classes)."""
+        """(runs, 3) of total, soft and hard loss as in :mod:`losses`, and the gradient like ``logits``, (runs, classes, N)."""
+        runs, classes, width = logits.shape
         size = torch.tensor(counts, dtype=torch.float32).to(logits.device) if mask is not None else counts[0]
         share: Tensor | float = size[:, None, None] if isinstance(size, Tensor) else float(size)
-        total = soft = hard = torch.zeros(len(logits), device=logits.device)
-        gradient = torch.zeros_like(logits)
+        total = soft = hard = torch.zeros(runs, device=logits.device)
+        gradient: Tensor | None = None
         if self._targets is not None:
-            targets = self._targets.index_select(0, rows.reshape(-1)).reshape(logits.shape)
-            log_q = F.log_softmax(logits / self._temperature, dim=-1)
-            each = self._information[rows] - (targets * log_q).sum(dim=-1)
+            rows = rows.reshape(-1)
+            targets = self._targets.index_select(0, rows).reshape(runs, width, classes).transpose(1, 2).contiguous()
+            log_q = F.log_softmax(logits / self._temperature, dim=1)
+            each = self._information.index_select(0, rows).reshape(runs, width) - (targets * log_q).sum(dim=1)
             soft = _over(each, mask) / size
             scale = (1.0 - self._hard_weight) * self._temperature
             total = (scale * self._temperature).flatten() * soft
             gradient = log_q.exp_().sub_(targets).mul_(scale / share)
         if self._labels is not None:
-            labels = self._labels[cases]
-            log_q = F.log_softmax(logits, dim=-1)
-            hard = _over(-log_q.gather(-1, labels[..., None])[..., 0], mask) / size
+            labels = self._labels.index_select(0, cases.reshape(-1)).reshape(runs, 1, width)
+            log_q = F.log_softmax(logits, dim=1)
+            hard = _over(-log_q.gather(1, labels)[:, 0], mask) / size
             total = total + self._hard_weight.flatten() * hard
-            error = log_q.exp_().scatter_add_(-1, labels[..., None], log_q.new_full((*labels.shape, 1), -1.0))
-            gradient = gradient.add_(error.mul_(self._hard_weight / share))
+            error = log_q.exp_().scatter_add_(1, labels, log_q.new_full(labels.shape, -1.0)).mul_(self._hard_weight / share)
+            gradient = error if gradient is None else gradient.add_(error)
+        assert gradient is not None
         if mask is not None:
-            gradient *= mask[..., None]
+            gradient *= mask[:, None]
         return torch.stack([total, soft, hard], dim=1), gradient
 
 

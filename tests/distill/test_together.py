@@ -1,0 +1,181 @@
+"""Several students trained as one batched model."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.distill.digits import digits, job
+from workbench.config import DistillationConfig, ModelConfig
+from workbench.distill import checkpoints, training
+from workbench.distill.evaluation import logits_on
+from workbench.distill.together import Together, company
+from workbench.distill.training import Job, Trainer, TrainerState
+from workbench.events import Event, Metrics
+
+PERCEPTRON = ModelConfig(options={"layers": 2, "units": 30})
+
+
+def students(count: int = 5, *, epochs: int = 6, model: ModelConfig = PERCEPTRON, **settings: Any) -> list[Job]:
+    """Students that differ in all that those trained together may differ in, as many steps apart."""
+    return [
+        job(
+            model=model,
+            distillation=DistillationConfig(temperature=(1.0, 4.0, 20.0)[number % 3], hard_weight=(0.0, 0.1, 0.5)[number % 3]),
+            seed=number,
+            run=number + 1,
+            epochs=epochs,
+            fraction=(0.5, 0.505)[number % 2],
+            learning_rate=(0.001, 0.003)[number % 2],
+            **settings,
+        )
+        for number in range(count)
+    ]
+
+
+def alone(jobs: list[Job]) -> list[Trainer]:
+    trainers = [Trainer(of) for of in jobs]
+    for trainer in trainers:
+        list(trainer)
+    return trainers
+
+
+def together(jobs: list[Job]) -> tuple[list[Trainer], list[Event]]:
+    trainers = [Trainer(of) for of in jobs]
+    assert len({company(trainer) for trainer in trainers}) == 1
+    assert company(trainers[0]) is not None
+    return trainers, list(Together(trainers))
+
+
+def same_predictions(one: Trainer, other: Trainer) -> float:
+    """The share of test cases for which two runs say the same."""
+    found = []
+    for trainer in (one, other):
+        trainer.model.load_state_dict(trainer.weights())
+        found.append(logits_on(trainer.model, digits(), digits().test.images).argmax(dim=1))
+    return float((found[0] == found[1]).float().mean())
+
+
+def told(events: list[Event], run: int) -> list[tuple[int, float, tuple[tuple[str, float], ...]]]:
+    return [(event.step, event.epoch, event.values) for event in events if isinstance(event, Metrics) and event.run == run]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("kind", ["distilled", "hard", "one layer, limited norm", "no hidden layer"])
+def test_that_each_ends_like_the_same_run_trained_alone(kind: str, optimizer: str) -> None:
+    options = {"one layer, limited norm": {"layers": 1, "units": 12, "max_norm": 0.5}, "no hidden layer": {"layers": 0}}
+    model = ModelConfig(options=options[kind]) if kind in options else PERCEPTRON
+    jobs = students(model=model, optimizer=optimizer, weight_decay=0.01)
+    if kind == "hard":
+        jobs = [
+            dataclasses.replace(of, config=dataclasses.replace(of.config, distillation=None), soft_targets=None, ensemble=None)
+            for of in jobs
+        ]
+    singles, (members, events) = alone(jobs), together(jobs)
+    steps = singles[0].step
+    assert 80 < steps < 120
+    for single, member in zip(singles, members, strict=True):
+        assert (member.step, member.epochs_done) == (single.step, single.epochs_done)
+        assert member.samples_per_second > 0
+        for name, weights in single.model.state_dict().items():
+            torch.testing.assert_close(member.model.state_dict()[name], weights, rtol=1e-3, atol=1e-4)
+        assert same_predictions(single, member) >= 0.99
+        assert told(events, member.job.run)[-1][2][0] == pytest.approx(("val_accuracy", single.best.accuracy), abs=0.05)
+
+
+def test_that_they_really_differ() -> None:
+    members, _ = together(students())
+    first = members[0].weights()["1.weight"]
+    assert all(not torch.allclose(first, member.weights()["1.weight"]) for member in members[1:])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_that_resumed_together_after_any_event_they_end_bit_for_bit_as_if_they_had_not_been(
+    optimizer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(training, "METRIC_POINTS", 5)
+    jobs = students(4, epochs=2, optimizer=optimizer, schedule="linear")
+    whole = [Trainer(of) for of in jobs]
+    states, events = [], list[Event]()
+    for event in Together(whole):
+        events.append(event)
+        states.append([trainer.state() for trainer in whole])
+    for place in range(0, len(events), 3):
+        resumed = []
+        for of, state in zip(jobs, states[place], strict=True):
+            path = tmp_path / f"{place}-{of.run}.safetensors"
+            _, sha256 = checkpoints.write(path, state.tensors, state.values)
+            resumed.append(Trainer.resume(of, TrainerState(*checkpoints.read(path, sha256))))
+        rest = list(Together(resumed))
+        for trainer, other in zip(resumed, whole, strict=True):
+            weights, expected = trainer.model.state_dict(), other.model.state_dict()
+            assert all(torch.equal(weights[name], expected[name]) for name in expected), f"resumed after {events[place]}"
+            assert trainer.best.epoch == other.best.epoch
+            assert told(rest, trainer.job.run) == told(events[place + 1 :], trainer.job.run)
+
+
+def test_that_one_of_them_goes_on_alone_from_its_own_state() -> None:
+    jobs = students(3)
+    whole = [Trainer(of) for of in jobs]
+    events = iter(Together(whole))
+    for event in events:
+        if isinstance(event, Metrics) and event.epoch >= 2:
+            break
+    alone_again = Trainer.resume(jobs[1], whole[1].state())
+    list(alone_again)
+    list(events)
+    for name, weights in whole[1].model.state_dict().items():
+        torch.testing.assert_close(alone_again.model.state_dict()[name], weights, rtol=1e-3, atol=1e-4)
+
+
+def test_that_one_that_diverges_leaves_the_others_as_they_would_have_been() -> None:
+    jobs = students(3, optimizer="sgd")
+    config = jobs[1].config
+    wild = dataclasses.replace(config, training=dataclasses.replace(config.training, learning_rate=100.0))
+    members, events = together([jobs[0], dataclasses.replace(jobs[1], config=wild), jobs[2]])
+    assert "lower the learning rate (100)" in str(members[1].failure)
+    assert members[1].step < members[0].step
+    assert told(events, 2)[-1][0] == members[1].step
+    for single, member in zip(alone([jobs[0], jobs[2]]), [members[0], members[2]], strict=True):
+        assert member.failure is None
+        assert same_predictions(single, member) >= 0.99
+
+
+def test_that_one_that_stops_early_leaves_and_the_others_go_on() -> None:
+    jobs = students(4, epochs=40, patience=3)
+    singles, (members, _) = alone(jobs), together(jobs)
+    ends = [member.epochs_done for member in members]
+    assert len(set(ends)) > 1
+    assert all(member.stopped_early or member.epochs_done == 40 for member in members)
+    assert ends == [single.epochs_done for single in singles]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model": ModelConfig(options={"units": 12, "dropout": 0.1})},
+        {"model": ModelConfig(model="cnn", options={"channels": 2, "units": 4})},
+        {"jitter": 1},
+        {"precision": "bf16"},
+    ],
+    ids=["dropout", "convolution", "jitter", "bf16"],
+)
+def test_that_what_cannot_be_stacked_is_trained_alone(settings: dict[str, Any]) -> None:
+    assert company(Trainer(students(1, **settings)[0])) is None
+
+
+@pytest.mark.parametrize(
+    "settings", [{"epochs": 5}, {"batch_size": 20}, {"model": ModelConfig(options={"units": 31})}, {"optimizer": "sgd"}]
+)
+def test_that_only_what_goes_in_step_is_one_company(settings: dict[str, Any]) -> None:
+    assert company(Trainer(students(1, **settings)[0])) != company(Trainer(students(1)[0]))
+
+
+def test_that_cases_of_other_steps_are_another_company() -> None:
+    first, other = job(model=PERCEPTRON, fraction=0.5), job(model=PERCEPTRON, fraction=0.9)
+    assert company(Trainer(first)) != company(Trainer(other))
