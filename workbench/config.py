@@ -161,6 +161,11 @@ class DistillationConfig(_Checked):
         "arithmetic", label="Ensemble mean", help="How the members' predictive distributions are combined.",
         choices=("arithmetic", "geometric"),
     )  # fmt: skip
+    teacher_view: str = setting(
+        "same", label="Teachers see",
+        help="The view that the student sees, or the clean image though the student's is jittered or flipped.",
+        choices=("same", "clean"), advanced=True,
+    )  # fmt: skip
     baseline: bool = setting(
         True, label="Train the baseline", help="The same student with the same seed on hard targets alone, for comparison."
     )

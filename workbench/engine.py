@@ -15,7 +15,16 @@ import numpy as np
 import torch
 
 from workbench import __version__
-from workbench.config import ENGINE_VERSION, DataConfig, ExperimentConfig, ModelConfig, RunConfig, fingerprint
+from workbench.config import (
+    ENGINE_VERSION,
+    DataConfig,
+    DistillationConfig,
+    ExperimentConfig,
+    ModelConfig,
+    RunConfig,
+    TrainingConfig,
+    fingerprint,
+)
 from workbench.distill import checkpoints, sources
 from workbench.distill.data import ResidentData, resident, transfer_cases
 from workbench.distill.ensembles import Ensemble, LogitCache, combined_logits, soft_targets
@@ -283,11 +292,12 @@ class Engine:
         return Ensemble(tuple(members), tuple(stored.sha256 for stored in teachers), mean)
 
     def job(self, run: int, config: RunConfig, ensemble: Ensemble | None = None, tell: sources.Tell = sources.quiet) -> Job:
-        """A run ready to be trained; soft targets are computed here, once, where the student sees its cases as they are."""
+        """A run ready to be trained; soft targets are computed here, once, where the teachers see the cases as they are:
+        those of a student whose training neither jitters nor flips them, or whose teachers are to see clean images."""
         data = self.data(config.data)
         cases = transfer_cases(data.train.labels, data.classes, config.transfer, config.seed)
         targets = None
-        if ensemble is not None and config.distillation is not None and not (config.training.jitter or config.training.flip):
+        if ensemble is not None and config.distillation is not None and _targets_kept(config.distillation, config.training):
             where = (data.digest, config.data, cases.cpu().numpy().tobytes())
             total, done = len(cases) * len(ensemble.members), 0
 
@@ -349,3 +359,8 @@ class Engine:
             "soft_target_threads": self._most_threads(),
             "precision": precision,
         }
+
+
+def _targets_kept(distillation: DistillationConfig, training: TrainingConfig) -> bool:
+    """Whether one set of soft targets holds for all epochs, because the teachers see each case as it is."""
+    return distillation.teacher_view == "clean" or not (training.jitter or training.flip)
