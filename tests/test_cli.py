@@ -18,6 +18,7 @@ import pytest
 import tomli_w
 from click.testing import CliRunner, Result
 
+from tests.distill.data_files import digit_pictures
 from tests.experiments import DIVERGING, TINY, launch, tiny, tree
 from workbench.cli import cli
 from workbench.history import reading
@@ -123,6 +124,16 @@ class TestRun:
             ("student", "mlp 1×5", 1.0),
         ]
 
+    def test_that_own_images_are_named_like_any_setting(self, folder: Path) -> None:
+        mine = digit_pictures(folder.parent / "mine pictures", 30)
+        (mine / "torn.png").write_bytes(b"no picture")
+        changes = [f"transfer.images={mine}", "transfer.fraction=0", "distillation.baseline=false"]
+        result = workbench("run", "../tiny.toml", "--json", *(part for change in changes for part in ("--set", change)))
+        assert result.exit_code == 0, result.stderr
+        assert "1 picture of" in result.stderr
+        assert "is left out: torn.png" in result.stderr
+        assert shown("show", 3)["config"]["transfer"] == {"fraction": 0.0, "images": str(mine)}
+
     def test_that_a_run_that_diverges_exits_with_1_and_says_what_was_not_done(self, folder: Path) -> None:
         changes = [f"teacher_training.{key}={value}" for key, value in DIVERGING.items()]
         result = workbench("run", "../tiny.toml", "--json", *(part for change in changes for part in ("--set", change)))
@@ -193,6 +204,11 @@ BAD = {
     "no such class number": (lambda: setting("transfer.keep=[10]"), "transfer.keep: there is no class 10"),
     "empty transfer set": (lambda: setting("transfer.leave_out=[0,1,2,3,4,5,6,7,8,9]"), "the transfer set is empty"),
     "fraction of 0": (lambda: setting("transfer.fraction=0"), "transfer.fraction: must be above 0"),
+    "no own images": (lambda: setting("transfer.images=../mine"), "transfer.images: ../mine is not there: name a folder"),
+    "own images alone": (
+        lambda: setting("transfer.images=../mine", "transfer.fraction=0"),
+        "distillation.baseline: switch it off",
+    ),
     "hard weight without labels": (lambda: setting("transfer.labelled=false"), "distillation.hard_weight: must be 0"),
     "unsuitable model": (
         lambda: setting("student.model=torchvision", "student.architecture=vit_b_16"),

@@ -136,6 +136,9 @@ def test_that_a_built_in_recipe_is_an_experiment_under_its_own_name(recipe: Path
         ({"transfer": {"leave_out": [True]}}, "transfer.leave_out", "must be a list"),
         ({"transfer": {"leave_out": [1], "keep": [2]}}, "transfer.keep", "not both"),
         ({"transfer": {"fraction": 0}}, "transfer.fraction", "above 0"),
+        ({"transfer": {"fraction": -0.1, "images": "mine"}}, "transfer.fraction", "at least 0 and at most 1"),
+        ({"transfer": {"fraction": 0, "images": "mine"}}, "distillation.baseline", "switch it off"),
+        ({"transfer": {"images": 3}}, "transfer.images", "must be a text, not 3"),
         ({"transfer": {"labelled": False}}, "distillation.hard_weight", "must be 0 where the transfer set has no labels"),
         ({"tranfser": {}}, "tranfser", "did you mean 'transfer'?"),
         ({"seed": -1}, "seed", "at least 0"),
@@ -149,6 +152,13 @@ def test_that_a_wrong_value_is_refused_with_its_path_and_what_would_be_right(
     assert error.path == path
     assert words in error.reason
     assert "\n" not in str(error)
+
+
+def test_that_own_images_may_be_all_that_the_student_sees() -> None:
+    tables = {"transfer": {"fraction": 0, "images": "mine"}, "distillation": {"baseline": False}}
+    config = ExperimentConfig.from_dict(tables)
+    assert ExperimentConfig.from_dict(tomllib.loads(config.to_toml())) == config
+    assert (config.transfer.fraction, config.transfer.images) == (0.0, "mine")
 
 
 def test_that_an_unlabelled_transfer_set_is_allowed_with_soft_targets_alone() -> None:

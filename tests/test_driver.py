@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.distill.data_files import digit_pictures
 from tests.experiments import DIVERGING, add_run, any_config, engine, launch, tiny
-from workbench import device_lease, driver
+from workbench import device_lease, driver, questions
 from workbench.config import ExperimentConfig
 from workbench.distill import checkpoints, training
 from workbench.distill.evaluation import logits_on
@@ -179,6 +180,36 @@ class TestDone:
         with closing(open_for_reading(history.path)) as database:
             assert "hard_loss" not in reading.metric_names(database, [4])
             assert "hard_loss" in reading.metric_names(database, [3])
+
+    @pytest.mark.parametrize("jitter", [0, 1])
+    def test_that_a_student_learns_from_own_images_alone(self, history: History, tmp_path: Path, jitter: int) -> None:
+        folder = digit_pictures(tmp_path / "mine", 800)
+        (folder / "torn.png").write_bytes(b"no picture")
+        config = tiny(
+            transfer={"fraction": 0, "images": str(folder)},
+            distillation__baseline=False,
+            teacher_training__epochs=15,
+            student__units=32,
+            training={"epochs": 15, "batch_size": 32, "learning_rate": 0.003, "jitter": jitter},
+        )
+        status, events = launch(history, config)
+        assert status == "done"
+        student = rows(history)[-1]
+        assert student.figures["test_accuracy"] > 0.6
+        assert student.steps == 15 * 25
+        said = [event.text for event in events if isinstance(event, Note) and event.run == student.id]
+        assert said == [f"1 picture of {folder} cannot be read and is left out: torn.png"]
+        with closing(open_for_reading(history.path)) as database:
+            assert reading.run_details(database, student.id).notes
+
+    def test_that_a_student_of_own_images_can_teach_and_be_corrected(self, history: History, tmp_path: Path) -> None:
+        folder = digit_pictures(tmp_path / "mine", 20)
+        launch(history, tiny(transfer={"fraction": 0.1, "leave_out": [3], "images": str(folder)}))
+        (folder / "0000.png").unlink()
+        assert questions.bias_samples(4)(engine(), history).missing == (3,)
+        status, events = launch(history, tiny(teachers=[{"model": "mlp", "run": 4}]))
+        assert status == "done"
+        assert not any("which was trained on" in event.text for event in events if isinstance(event, Note))
 
     def test_that_a_student_with_jitter_learns_from_teachers_on_its_own_views(self, history: History) -> None:
         status, _ = launch(history, tiny(training__jitter=1))
@@ -585,6 +616,16 @@ class TestContinuing:
             continue_run(history, 4, 9)
         assert ask(history, "SELECT count(*) FROM experiments") == [(1,)]
         assert ask(history, "SELECT count(*) FROM runs") == [(4,)]
+
+    def test_that_own_images_that_have_changed_since_are_not_gone_on_with(self, history: History, tmp_path: Path) -> None:
+        folder = digit_pictures(tmp_path / "mine", 20)
+        launch(history, tiny(transfer__images=str(folder)))
+        same, other = (continue_run(history, 4, epochs) for epochs in (5, 6))
+        assert run_experiment(engine(), history, same, Control(), lambda _: None) == "done"
+        digit_pictures(folder, 21)
+        assert run_experiment(engine(), history, other, Control(), lambda _: None) == "failed"
+        message = f"digits with {folder} is no longer what this run began with; launch it anew"
+        assert rows(history, other)[0].message == message
 
     def test_that_data_that_has_changed_since_is_not_gone_on_with(self, history: History, tmp_path: Path) -> None:
         folder = digits_as_idx(tmp_path / "digits", cases=500)

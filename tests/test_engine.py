@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tests.distill import digits
-from tests.distill.data_files import picture_folder, write_picture
+from tests.distill.data_files import digit_pictures, picture_folder, write_picture
 from tests.experiments import engine as shared_engine
 from tests.experiments import tiny
 from workbench.config import DataConfig, DistillationConfig, RunConfig, TrainingConfig, TransferConfig
@@ -16,6 +18,7 @@ from workbench.distill import training
 from workbench.distill.training import Trainer
 from workbench.engine import Engine, EngineSettings
 from workbench.errors import Cancelled, ConfigError, WorkbenchError
+from workbench.events import EpochEnded
 from workbench.history.reading import PastRun
 
 
@@ -134,3 +137,78 @@ def test_that_teachers_see_by_default_what_the_student_sees(settings: dict[str, 
 def test_that_the_default_view_is_in_no_fingerprint() -> None:
     assert student("same").to_dict()["distillation"] == {}
     assert student("clean").to_dict()["distillation"] == {"teacher_view": "clean"}
+
+
+def with_images(folder: Path, **settings: Any) -> RunConfig:
+    base = student("same")
+    return dataclasses.replace(base, transfer=TransferConfig(images=str(folder), **({"fraction": 0.1} | settings)))
+
+
+class TestOwnImages:
+    def test_that_they_stand_behind_the_cases_without_labels_and_have_soft_targets(self, tmp_path: Path) -> None:
+        engine = shared_engine()
+        plain = engine.job(1, student("same"), digits.ensemble())
+        job = engine.job(1, with_images(digit_pictures(tmp_path, 7)), digits.ensemble())
+        count = len(plain.cases)
+        assert torch.equal(job.cases[:count], plain.cases)
+        labels = job.data.train.labels[job.cases]
+        assert torch.equal(labels[:count], plain.data.train.labels[plain.cases])
+        assert labels[count:].tolist() == [-1] * 7
+        assert job.soft_targets is not None
+        assert plain.soft_targets is not None
+        torch.testing.assert_close(job.soft_targets[:count], plain.soft_targets)
+        own = job.data.view(job.data.train.images[-7:])
+        torch.testing.assert_close(job.soft_targets[count:], digits.ensemble().soft_targets(own, 4.0))
+        assert torch.equal(job.data.mean, plain.data.mean)
+
+    def test_that_a_student_with_jitter_sees_them_jittered(self, tmp_path: Path) -> None:
+        config = with_images(digit_pictures(tmp_path, 40), fraction=0)
+        config = dataclasses.replace(config, training=TrainingConfig(epochs=1, batch_size=40, jitter=2))
+        trainer = Trainer(shared_engine().job(1, config, digits.ensemble()))
+        seen, clean = seen_by(trainer)
+        assert len(seen) == 40
+        assert not torch.equal(seen, clean)
+        assert [event for event in trainer if isinstance(event, EpochEnded)]
+
+    def test_that_only_the_run_that_sees_them_has_their_digest_and_it_follows_their_content(self, tmp_path: Path) -> None:
+        engine = Engine(EngineSettings(device="cpu", threads=1))
+        config = with_images(digit_pictures(tmp_path, 3))
+
+        def mark() -> str:
+            return engine.fingerprint(config, engine.run_data(config))
+
+        first, plain = mark(), engine.data(config.data)
+        assert engine.run_data(student("same")) is plain
+        assert engine.run_data(config) is engine.run_data(config)
+        assert engine.run_data(config).digest.startswith(f"{plain.digest}:")
+        digit_pictures(tmp_path, 4)
+        second = mark()
+        write_picture(tmp_path / "0003.png", 9, mode="L")
+        third = mark()
+        assert len({first, second, third}) == 3
+        (tmp_path / "0003.png").unlink()
+        assert mark() == first
+
+    def test_that_a_folder_that_changes_in_an_experiment_is_read_again_after_it(self, tmp_path: Path) -> None:
+        engine = Engine(EngineSettings(device="cpu", threads=1))
+        config = with_images(digit_pictures(tmp_path, 3))
+        before = engine.run_data(config)
+        engine.begin()
+        digit_pictures(tmp_path, 4)
+        assert engine.run_data(config) is before
+        engine.end()
+        engine.begin()
+        assert engine.run_data(config).digest != before.digest
+
+    @pytest.mark.parametrize("name", ["nowhere", "no\0where", "n" * 5000], ids=["absent", "zero", "long"])
+    def test_that_a_folder_that_is_not_there_is_refused_before_launch(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(ConfigError, match="is not there: name a folder of images") as caught:
+            shared_engine().check(tiny(transfer__images=str(tmp_path / name)), no_past)
+        assert caught.value.path == "transfer.images"
+
+    def test_that_classes_are_still_checked_where_no_case_of_the_data_set_is_seen(self, tmp_path: Path) -> None:
+        folder = str(digit_pictures(tmp_path, 3))
+        changes: dict[str, Any] = {"transfer__images": folder, "transfer__fraction": 0, "distillation__baseline": False}
+        shared_engine().check(tiny(**changes), no_past)
+        with pytest.raises(ConfigError, match="there is no class 'cow'"):
+            shared_engine().check(tiny(**changes, transfer__leave_out=["cow"]), no_past)

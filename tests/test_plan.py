@@ -73,6 +73,12 @@ def test_that_label_smoothing_is_of_hard_runs_only() -> None:
     assert [item.config.training.label_smoothing for item in runs] == [0.2, 0.2, 0.1, 0.0]
 
 
+def test_that_the_baseline_never_sees_own_images() -> None:
+    without, runs = planned(tiny()), planned(tiny(transfer__images="mine"))
+    assert [item.config.transfer.images for item in runs] == ["", "", "", "mine"]
+    assert [fingerprint(item.config, "d", ()) for item in runs[:3]] == [fingerprint(item.config, "d", ()) for item in without[:3]]
+
+
 def test_that_the_baseline_of_an_unlabelled_transfer_set_has_labels() -> None:
     runs = planned(tiny(distillation__hard_weight=0.0, transfer__labelled=False))
     assert [item.config.transfer.labelled for item in runs[-2:]] == [True, False]

@@ -79,8 +79,9 @@ class TransferConfig(_Checked):
     """The cases the student sees (the paper's transfer set, sections 1, 3 and 6)."""
 
     fraction: float = setting(
-        1.0, label="Fraction", help="Share of the training cases, stratified by class, that the student and its baseline see.",
-        above=0.0, high=1.0,
+        1.0, label="Fraction",
+        help="Share of the training cases, stratified by class, that the student and its baseline see; 0 with own images alone.",
+        low=0.0, high=1.0,
     )  # fmt: skip
     leave_out: tuple[int | str, ...] = setting(
         (), label="Leave out", help="Classes (names or numbers) of which the student sees no case, such as 3."
@@ -91,9 +92,15 @@ class TransferConfig(_Checked):
     labelled: bool = setting(
         True, label="With labels", help="Without labels the student learns from soft targets alone (hard weight 0)."
     )
+    images: str = setting(
+        "", label="Own images", folder=True,
+        help="A folder of unlabelled images, at any depth, of which the student learns the soft targets alone.",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         _Checked.__post_init__(self)
+        if not self.fraction and not self.images:
+            raise ConfigError("fraction", "must be above 0 where there are no own images (transfer.images)")
         if self.leave_out and self.keep:
             raise ConfigError("keep", "say either which classes to keep or which to leave out, not both")
 
@@ -270,6 +277,10 @@ class ExperimentConfig:
             raise ConfigError("teachers", "an ensemble has at most 100 members")
         if not self.transfer.labelled and self.distillation.hard_weight > 0:
             raise ConfigError("distillation.hard_weight", "must be 0 where the transfer set has no labels")
+        if not self.transfer.fraction and self.distillation.baseline:
+            raise ConfigError(
+                "distillation.baseline", "switch it off: with a transfer fraction of 0 it has no case to learn from"
+            )
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Self:

@@ -172,9 +172,10 @@ def ending(under_way: UnderWay, error: Exception, what: str) -> tuple[str, str]:
 
 def _train(under_way: UnderWay, member: Member) -> tuple[str, str]:
     engine, history, run = under_way.engine, under_way.history, member.run
-    config, data = member.config, engine.data(member.config.data)
+    config, data = member.config, engine.run_data(member.config, teller(under_way))
     if member.data_digest not in ("", data.digest):
-        return "failed", f"{config.data.dataset} is no longer what this run began with; launch it anew"
+        what = " with ".join(part for part in (config.data.dataset, config.transfer.images) if part)
+        return "failed", f"{what} is no longer what this run began with; launch it anew"
     threads = engine.use_threads(engine.size(config.model, data), config.training.batch_size, member.threads)
     stored = [history.weights_of(parent) for parent in member.parents]
     ensemble = None

@@ -26,13 +26,13 @@ from workbench.config import (
     fingerprint,
 )
 from workbench.distill import checkpoints, sources
-from workbench.distill.data import ResidentData, resident, transfer_cases
+from workbench.distill.data import ResidentData, resident, transfer_cases, with_own
 from workbench.distill.ensembles import Ensemble, LogitCache, combined_logits, soft_targets
 from workbench.distill.evaluation import logits_on
 from workbench.distill.models import ModelSize, build, model_size
 from workbench.distill.random_state import random_state_kept
 from workbench.distill.training import Job, check_precision, measure_rate
-from workbench.errors import CheckpointError, ConfigError, WorkbenchError
+from workbench.errors import CheckpointError, ConfigError, DataError, WorkbenchError
 from workbench.history.reading import PastRun, StoredFile
 from workbench.history.writing import History
 from workbench.plan import PlannedRun
@@ -70,6 +70,19 @@ def choose_device(wanted: str) -> torch.device:
     if not there[wanted]:
         raise WorkbenchError(f"this machine has no {wanted} device that torch can use; choose auto or cpu")
     return torch.device(wanted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Own:
+    """A data set together with a person's own images (:func:`with_own`), from ``base`` and a folder in the state ``stamp``.
+
+    ``note`` says which images are left out.
+    """
+
+    data: ResidentData
+    base: ResidentData
+    stamp: Hashable
+    note: str
 
 
 class Engine:
@@ -110,6 +123,8 @@ class Engine:
         """An experiment begins: settings and data sets stay as they are now until it is over."""
         for config in [config for config in self._data if self._changed(config)]:
             del self._data[config]
+        for key in [key for key, own in self._own.items() if own.stamp != sources.own_stamp(key[0])]:
+            del self._own[key]
         self.busy = True
 
     def end(self) -> None:
@@ -125,6 +140,7 @@ class Engine:
 
     def _forget(self) -> None:
         self._data: dict[DataConfig, tuple[Hashable, ResidentData]] = {}
+        self._own: dict[tuple[str, DataConfig], Own] = {}
         self._logits = LogitCache()
         self._rates: dict[Hashable, float] = {}
         self._pace = 0.0
@@ -151,9 +167,32 @@ class Engine:
             self._data[config] = (sources.stamp(config, folders), resident(raw, config, self.device))
         return self._data[config][1]
 
-    def has(self, config: DataConfig) -> bool:
-        """Whether the data set can be asked for without a run that goes on having to wait for its loading."""
-        return not self.busy or config in self._data
+    def own(self, config: DataConfig, images: str, tell: sources.Tell = sources.quiet) -> Own:
+        """The data set with the images below the folder ``images``, read once, and again where they have changed between
+        two experiments; a :class:`ConfigError` at ``transfer.images`` where there is none that can be read."""
+        base, key = self.data(config, tell), (images, config)
+        kept = self._own.get(key)
+        if kept is None or kept.base is not base or (not self.busy and kept.stamp != sources.own_stamp(images)):
+            self._own.pop(key, None)
+            stamp = sources.own_stamp(images)
+            try:
+                read = sources.load_own(images, config, base.shape, tell=tell, cancelled=lambda: self.closing())
+            except DataError as error:
+                raise ConfigError("transfer.images", str(error)) from None
+            while len(self._own) >= 2:
+                self._own.pop(next(iter(self._own)))
+            kept = self._own[key] = Own(data=with_own(base, read), base=base, stamp=stamp, note=read.note())
+        return kept
+
+    def run_data(self, config: RunConfig, tell: sources.Tell = sources.quiet) -> ResidentData:
+        """What a run learns from, and its digest: the data set, and the own images of its transfer set where it has some."""
+        images = config.transfer.images
+        return self.own(config.data, images, tell).data if images else self.data(config.data, tell)
+
+    def has(self, config: ExperimentConfig) -> bool:
+        """Whether the data can be asked for without a run that goes on having to wait for its loading."""
+        images = config.transfer.images
+        return not self.busy or (config.data in self._data and (not images or (images, config.data) in self._own))
 
     def _changed(self, config: DataConfig) -> bool:
         return self._data[config][0] != sources.stamp(config, sources.data_folders(self.settings.folders))
@@ -168,11 +207,13 @@ class Engine:
     ) -> ResidentData:
         """Everything of an experiment that only data, device and history can tell, so that nothing is trained in vain.
 
-        Classes, transfer set, models that suit the images, bfloat16, and past runs that can teach: else a
+        Classes, transfer set, own images, models that suit the images, bfloat16, and past runs that can teach: else a
         :class:`ConfigError` with the path of the setting.
         """
         data = self.data(config.data, tell, download=download)
         transfer_cases(data.train.labels, data.classes, config.transfer, config.seed)
+        if config.transfer.images:
+            self.own(config.data, config.transfer.images, tell)
         for index, group in enumerate(config.teachers):
             if group.run:
                 self._check_past(f"teachers.{index}.run", past, group.run, config.data, data)
@@ -191,7 +232,7 @@ class Engine:
         if run.status != "done" or run.weights is None:
             raise ConfigError(path, f"run {number} is {run.status}; pick a finished run, see `workbench runs`")
         theirs = run.config.data
-        if run.data_digest == data.digest:
+        if run.dataset_digest == data.digest:
             if (theirs.split_seed, theirs.validation_fraction) != (config.split_seed, config.validation_fraction):
                 raise ConfigError(
                     path,
@@ -223,7 +264,7 @@ class Engine:
             raise type(error)(path, getattr(error, "reason", str(error))) from None
 
     def transfer(self, config: ExperimentConfig, data: ResidentData) -> tuple[int, tuple[int, ...]]:
-        """How many cases the student would see, in all and of each class."""
+        """How many cases of the data set the student would see, in all and of each class."""
         cases = transfer_cases(data.train.labels, data.classes, config.transfer, config.seed)
         counts = torch.bincount(data.train.labels[cases], minlength=len(data.classes)).tolist()
         return len(cases), tuple(counts)
@@ -257,7 +298,7 @@ class Engine:
         return None if rate is None else len(job.cases) * config.training.epochs / rate
 
     def fingerprint(self, config: RunConfig, data: ResidentData, parents: Sequence[str] = ()) -> str:
-        """What decides the run's weights, as one hash."""
+        """What decides the run's weights, as one hash; ``data`` is what it learns from, :meth:`run_data`."""
         return fingerprint(config, data.digest, parents)
 
     def stand_in(self, item: PlannedRun, history: History, data: ResidentData, *, verify: bool = True) -> tuple[int, str]:
@@ -294,7 +335,7 @@ class Engine:
     def job(self, run: int, config: RunConfig, ensemble: Ensemble | None = None, tell: sources.Tell = sources.quiet) -> Job:
         """A run ready to be trained; soft targets are computed here, once, where the teachers see the cases as they are:
         those of a student whose training neither jitters nor flips them, or whose teachers are to see clean images."""
-        data = self.data(config.data)
+        data = self.run_data(config)
         cases = transfer_cases(data.train.labels, data.classes, config.transfer, config.seed)
         targets = None
         if ensemble is not None and config.distillation is not None and _targets_kept(config.distillation, config.training):

@@ -88,7 +88,7 @@ def _do(under_way: UnderWay) -> tuple[str, str]:
     config = history.experiment_config(experiment)
     data = engine.data(config.data, teller(under_way), control.cancelled)
     if not history.members(experiment):
-        engine.check(config, history.past_run)
+        engine.check(config, history.past_run, teller(under_way))
         _enter(under_way, plan(config, lambda run: history.past_run(run).config), data)
     members = history.members(experiment)
     emit(ExperimentStarted(experiment, config.name, tuple(member.run for member in members)))
@@ -131,8 +131,10 @@ def _enter(under_way: UnderWay, planned: tuple[PlannedRun, ...], data: ResidentD
                 multiply_adds=size.multiply_adds,
             )
         )
-        if item.past_run and history.past_run(found).data_digest != data.digest:
+        if item.past_run and history.past_run(found).dataset_digest != data.digest:
             note = f"{item.name} is run {found}, which was trained on {item.config.data.dataset}"
+        if item.config.transfer.images and not item.past_run:
+            note = engine.own(item.config.data, item.config.transfer.images).note
         notes.append(note)
     for run, note, entry in zip(history.enter(under_way.experiment, entries), notes, entries, strict=True):
         if note and entry.reused:

@@ -65,6 +65,6 @@ def plan(config: ExperimentConfig, past_config: Callable[[int], RunConfig]) -> t
 
 
 def baseline_of(config: ExperimentConfig) -> RunConfig:
-    """The student of an experiment on hard targets alone: same model, cases, seed and training."""
-    transfer: TransferConfig = dataclasses.replace(config.transfer, labelled=True)
+    """The student of an experiment on hard targets alone: same model, labelled cases, seed and training."""
+    transfer: TransferConfig = dataclasses.replace(config.transfer, labelled=True, images="")
     return RunConfig(data=config.data, model=config.student, training=config.training, transfer=transfer, seed=config.seed)

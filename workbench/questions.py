@@ -38,6 +38,8 @@ class PlanSummary:
     training_cases: int
     transfer_cases: int
     cases_by_class: tuple[tuple[str, int], ...]
+    own_images: int
+    own_note: str
     seconds: float | None
     device: str
 
@@ -52,6 +54,7 @@ class PlanSummary:
         )
         baseline = "" if not self.baseline else "; baseline reused" if self.baseline_reused else "; with its baseline"
         cases = f"{self.transfer_cases:,} of {self.training_cases:,} training cases"
+        cases += f" and {many(self.own_images, 'own image')}" if self.own_images else ""
         time = f"; about {duration(self.seconds)} on this {self.device}" if self.seconds is not None else ""
         return f"{teachers}; {size}, learns from {cases}{baseline}{time}"
 
@@ -92,6 +95,7 @@ def summarise(config: ExperimentConfig) -> Callable[[Engine, History], PlanSumma
         teachers = [index for index, item in enumerate(planned) if item.role == "teacher"]
         student = len(planned) - 1
         cases, counts = engine.transfer(config, data)
+        own = engine.own(config.data, config.transfer.images) if config.transfer.images else None
         seconds: list[float | None] = [
             engine.seconds(item.config) for item, there in zip(planned, reused, strict=True) if not there
         ]
@@ -106,6 +110,8 @@ def summarise(config: ExperimentConfig) -> Callable[[Engine, History], PlanSumma
             training_cases=len(data.train),
             transfer_cases=cases,
             cases_by_class=tuple(zip(data.classes, counts, strict=True)),
+            own_images=len(own.data.train) - len(data.train) if own else 0,
+            own_note=own.note if own else "",
             seconds=None if any(part is None for part in seconds) else sum(part or 0.0 for part in seconds),
             device="CPU" if engine.device.type == "cpu" else "GPU",
         )
@@ -167,7 +173,7 @@ def times(experiments: Sequence[tuple[int, dict[str, Any]]]) -> Callable[[Engine
         for number, table in experiments:
             try:
                 config = ExperimentConfig.from_dict(table)
-                found[number] = summarise(config)(engine, history).seconds if engine.has(config.data) else None
+                found[number] = summarise(config)(engine, history).seconds if engine.has(config) else None
             except WorkbenchError:
                 found[number] = None
         return found
@@ -269,7 +275,7 @@ def bias_samples(run: int) -> Callable[[Engine, History], BiasSamples]:
     def answer(engine: Engine, history: History) -> BiasSamples:
         past = history.past_run(run)
         data = engine.data(past.config.data, download=False)
-        if past.data_digest != data.digest:
+        if past.dataset_digest != data.digest:
             raise DataError(
                 f"{past.config.data.dataset} is no longer what run {run} was trained on; put the files back as they were"
             )
@@ -339,4 +345,4 @@ def duration(seconds: float) -> str:
 
 def many(count: int, noun: str) -> str:
     """A number of things as a person says it."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

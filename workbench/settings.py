@@ -18,7 +18,7 @@ class Setting:
 
     ``low`` and ``high`` are inclusive unless ``above`` (exclusive lower bound) is given. ``choices`` lists the only
     allowed texts; ``step`` allows only ``low``, ``low + step`` and so on. ``log`` asks the form for a
-    logarithmic slider. ``advanced`` folds it away in the form.
+    logarithmic slider. ``advanced`` folds it away in the form. ``folder`` says that a text names a folder.
     """
 
     label: str
@@ -31,6 +31,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     log: bool = False
     advanced: bool = False
+    folder: bool = False
 
 
 @dataclass(frozen=True, slots=True)

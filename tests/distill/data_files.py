@@ -56,6 +56,15 @@ def picture_folder(folder: Path, **counts: int) -> Path:
     return folder
 
 
+def digit_pictures(folder: Path, cases: int) -> Path:
+    """The first training cases of digits as pictures, flat, without their labels."""
+    images = sources.load(DataConfig(), (), download=False).train.images[:cases]
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, image in enumerate(images):
+        Image.fromarray(image[0]).save(folder / f"{index:04}.png")
+    return folder
+
+
 def load(dataset: object, *folders: Path, **settings: object) -> sources.RawData:
     return sources.load(DataConfig(dataset=str(dataset), **settings), folders, download=False)  # type: ignore[arg-type]
 

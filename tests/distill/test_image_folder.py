@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.distill.data_files import (
+    digit_pictures,
     left_in,
     load,
     move_cache,
     picture_folder,
+    write_idx,
     write_picture,
 )
 from workbench.config import DataConfig
@@ -250,3 +254,80 @@ class TestBadImageFolder:
         os.mkfifo(tmp_path / "cat" / "pipe.png")
         with pytest.raises(DataError, match=r"pipe.png is not a file that can be read"):
             load(tmp_path)
+
+
+def own(folder: Path, shape: tuple[int, int, int] = (3, 8, 8), **settings: object) -> sources.OwnImages:
+    return sources.load_own(str(folder), DataConfig(**settings), shape)  # type: ignore[arg-type]
+
+
+class TestOwnImages:
+    def test_that_pictures_of_the_size_of_the_data_set_are_taken_as_they_are(self, tmp_path: Path) -> None:
+        read = own(digit_pictures(tmp_path, 5), (1, 8, 8))
+        assert np.array_equal(read.images, load("digits").train.images[:5])
+        assert (read.broken, read.note()) == ((), "")
+
+    def test_that_pictures_at_any_depth_are_read_and_a_loop_of_links_once(self, tmp_path: Path) -> None:
+        write_picture(tmp_path / "b.png", (1, 1, 1))
+        write_picture(tmp_path / "inside" / "deep" / "c.jpg", (250, 1, 1))
+        write_picture(tmp_path / ".hidden" / "d.png")
+        (tmp_path / "notes.txt").write_text("no picture")
+        (tmp_path / "inside" / "up").symlink_to(tmp_path)
+        assert own(tmp_path).images.shape == (2, 3, 8, 8)
+
+    def test_that_files_that_cannot_be_read_are_counted_and_named(self, tmp_path: Path) -> None:
+        write_picture(tmp_path / "good.png")
+        (tmp_path / "inside").mkdir()
+        (tmp_path / "inside" / "torn.png").write_bytes((tmp_path / "good.png").read_bytes()[:60])
+        (tmp_path / "none.png").symlink_to(tmp_path / "gone.png")
+        (tmp_path / "self.png").symlink_to(tmp_path / "self.png")
+        read = own(tmp_path)
+        assert len(read.images) == 1
+        torn = os.path.join("inside", "torn.png")
+        assert read.broken == (torn, "none.png", "self.png")
+        assert read.note() == f"3 pictures of {tmp_path} cannot be read and are left out: {torn}, none.png, self.png"
+
+    def test_that_a_picture_too_large_to_decode_is_left_out(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("workbench.distill.image_folder.LARGEST", 100)
+        write_picture(tmp_path / "bomb.png", size=(40, 40))
+        write_picture(tmp_path / "good.png", size=(9, 9))
+        assert own(tmp_path).broken == ("bomb.png",)
+
+    @pytest.mark.parametrize(
+        ("made", "words"),
+        [
+            (lambda path: None, "mine is not there: name a folder of images"),
+            (lambda path: path.write_text("x"), "mine is a file: name a folder of images"),
+            (lambda path: path.mkdir(), "mine has no images: name a folder that holds some"),
+            (lambda path: (path.mkdir(), (path / "a.png").write_text("x")), "has no image that can be read: a.png cannot"),
+        ],
+        ids=["absent", "file", "empty", "broken"],
+    )
+    def test_that_a_folder_without_images_is_refused_in_a_sentence(self, tmp_path: Path, made: Any, words: str) -> None:
+        made(tmp_path / "mine")
+        with pytest.raises(DataError, match=re.escape(words)):
+            own(tmp_path / "mine")
+
+    def test_that_they_are_inverted_with_the_data_set_and_transposed_beside_an_image_folder_alone(self, tmp_path: Path) -> None:
+        half = Image.new("L", (10, 6), 0)
+        half.paste(255, (0, 0, 5, 6))
+        (tmp_path / "mine").mkdir()
+        half.save(tmp_path / "mine" / "half.png")
+        plain = own(tmp_path / "mine", (1, 6, 10)).images[0, 0]
+        assert np.array_equal(plain, np.asarray(half))
+        assert np.array_equal(own(tmp_path / "mine", (1, 6, 10), invert=True).images[0, 0], 255 - plain)
+        beside_idx = str(write_idx(tmp_path / "idx"))
+        assert np.array_equal(own(tmp_path / "mine", (1, 6, 10), dataset=beside_idx, transpose=True).images[0, 0], plain)
+        beside_pictures = str(picture_folder(tmp_path / "pictures", cat=2, dog=2))
+        turned = own(tmp_path / "mine", (1, 10, 6), dataset=beside_pictures, transpose=True).images[0, 0]
+        assert np.array_equal(turned, plain.T)
+
+    def test_that_reading_can_be_cancelled(self, tmp_path: Path) -> None:
+        with pytest.raises(Cancelled):
+            sources.load_own(str(digit_pictures(tmp_path, 2)), DataConfig(), (1, 8, 8), cancelled=lambda: True)
+
+    def test_that_the_stamp_changes_with_a_file_written_in_place(self, tmp_path: Path) -> None:
+        digit_pictures(tmp_path, 2)
+        before = sources.own_stamp(str(tmp_path))
+        assert sources.own_stamp(str(tmp_path)) == before
+        os.utime(tmp_path / "0000.png", ns=(1, 1))
+        assert sources.own_stamp(str(tmp_path)) != before

@@ -175,3 +175,42 @@ def test_that_the_closed_gradient_is_that_of_the_total(
         (wanted,) = torch.autograd.grad(loss.total, z)
         assert not loss.gradient.requires_grad
         torch.testing.assert_close(loss.gradient, wanted, rtol=1e-9, atol=1e-12)
+
+
+@settings(max_examples=60)
+@given(
+    temperature=st.floats(0.1, 100.0),
+    hard_weight=st.floats(0.0, 1.0),
+    labelled=st.lists(st.booleans(), min_size=7, max_size=7),
+    seed=st.integers(0, 1000),
+)
+def test_that_a_case_without_a_label_adds_its_soft_part_alone(
+    temperature: float, hard_weight: float, labelled: list[bool], seed: int
+) -> None:
+    z, p = logits(seed, 7, 5).requires_grad_(), softened(logits(seed + 1, 7, 5), temperature)
+    known = torch.randint(0, 5, (7,), generator=torch.Generator().manual_seed(seed))
+    there = torch.tensor(labelled)
+    loss = distillation_loss(z, p, known.where(there, torch.tensor(-1)), temperature=temperature, hard_weight=hard_weight)
+    assert loss.hard is not None
+    wanted = -(z.log_softmax(dim=1)[torch.arange(7), known] * there).sum() / 7
+    torch.testing.assert_close(loss.hard, wanted, rtol=1e-9, atol=1e-12)
+    soft = distillation_loss(z, p, None, temperature=temperature, hard_weight=hard_weight)
+    torch.testing.assert_close(loss.total, soft.total + hard_weight * wanted, rtol=1e-9, atol=1e-12)
+    (gradient,) = torch.autograd.grad(loss.total, z)
+    torch.testing.assert_close(loss.gradient, gradient, rtol=1e-9, atol=1e-12)
+    if not any(labelled):
+        assert float(loss.hard.detach()) == 0
+        assert torch.equal(loss.gradient, soft.gradient)
+
+
+@pytest.mark.parametrize("partly", [False, True])
+@pytest.mark.parametrize("hard_weight", [0.0, 0.1, 1.0])
+def test_that_with_every_label_there_not_a_bit_differs(hard_weight: float, partly: bool) -> None:
+    z, p = torch.randn(64, 10).mul_(3), softened(torch.randn(64, 10), 4.0)
+    labels = torch.randint(0, 10, (64,))
+    found = distillation_loss(z, p, labels, temperature=4.0, hard_weight=hard_weight, partly=partly)
+    soft, hard = distillation_loss(z, p, None, temperature=4.0, hard_weight=hard_weight), hard_loss(z, labels)
+    assert found.hard is not None
+    assert torch.equal(found.hard, hard.total)
+    assert torch.equal(found.gradient, soft.gradient.add_(hard.gradient, alpha=hard_weight))
+    assert torch.equal(found.total, soft.total + hard_weight * hard.total)

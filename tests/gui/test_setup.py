@@ -10,6 +10,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from tests.distill.data_files import digit_pictures
 from tests.gui.driving import WAIT, launch_and_finish, make_small, type_number, wait_checked, wait_history
 from workbench.config import ExperimentConfig, TeacherConfig
 from workbench.gui.main_window import MainWindow
@@ -35,6 +36,37 @@ def test_that_a_class_that_does_not_exist_is_said_beside_its_field(qtbot: QtBot,
     qtbot.waitUntil(lambda: bool(editor.error), timeout=WAIT)
     assert "no class 12" in editor.error
     assert not window.setup.launch.isEnabled()
+
+
+def test_that_own_images_are_counted_once_their_folder_is_named_whole(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
+    folder = digit_pictures(tmp_path / "mine", 7)
+    (folder / "torn.png").write_bytes(b"no picture")
+    editor, counts = window.setup.transfer.form.editors["images"], window.setup.transfer.counts
+    wait_checked(qtbot, window)
+    qtbot.keyClicks(editor.field, str(folder))
+    qtbot.waitUntil(lambda: "press Enter" in window.setup.plan.text(), timeout=WAIT)
+    assert not window.setup.launch.isEnabled()
+    assert "own image" not in counts.text()
+    qtbot.keyClick(editor.field, Qt.Key.Key_Return)
+    wait_checked(qtbot, window)
+    assert "and 7 own images. 1 picture of" in counts.text()
+    assert "training cases and 7 own images" in window.setup.plan.text()
+
+
+def test_that_a_folder_of_own_images_can_be_chosen_and_a_wrong_one_is_said_beside_it(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = [str(digit_pictures(tmp_path / "mine", 7)), str(tmp_path)]
+    (tmp_path / "mine").rename(tmp_path / "gone")
+    monkeypatch.setattr("workbench.gui.forms.QFileDialog.getExistingDirectory", lambda *_: chosen.pop(0))
+    editor = window.setup.transfer.form.editors["images"]
+    qtbot.mouseClick(editor.browse, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "is not there" in editor.error, timeout=WAIT)
+    assert not window.setup.launch.isEnabled()
+    qtbot.mouseClick(editor.browse, Qt.MouseButton.LeftButton)
+    wait_checked(qtbot, window)
+    assert editor.error == ""
+    assert "7 own images" in window.setup.transfer.counts.text()
 
 
 def test_that_an_ensemble_without_teachers_is_refused_with_a_reason(qtbot: QtBot, window: MainWindow) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,14 +11,14 @@ import torch
 from torch import Tensor
 
 from workbench.config import DataConfig, TransferConfig
-from workbench.distill.sources import Arrays, RawData
+from workbench.distill.sources import Arrays, OwnImages, RawData
 from workbench.errors import ConfigError, DataError
 from workbench.zoo import Shape
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """uint8 images (N, C, H, W) and int64 labels (N,) on the device."""
+    """uint8 images (N, C, H, W) and int64 labels (N,) on the device; a label of -1 is none."""
 
     images: Tensor
     labels: Tensor
@@ -78,6 +79,13 @@ def resident(raw: RawData, config: DataConfig, device: torch.device | str) -> Re
     )
 
 
+def with_own(data: ResidentData, own: OwnImages) -> ResidentData:
+    """``data`` with a person's own images, without labels, behind its training cases; the digest names both."""
+    images = torch.cat([data.train.images, torch.from_numpy(own.images).to(data.device)])
+    labels = torch.cat([data.train.labels, data.train.labels.new_full((len(own.images),), -1)])
+    return dataclasses.replace(data, train=Split(images, labels), digest=f"{data.digest}:{own.digest}")
+
+
 def class_numbers(chosen: Sequence[int | str], classes: Sequence[str], path: str) -> list[int]:
     """Class names, else numbers, as numbers; a :class:`ConfigError` at ``path`` names the classes there are."""
     numbers = []
@@ -95,8 +103,9 @@ def class_numbers(chosen: Sequence[int | str], classes: Sequence[str], path: str
 def transfer_cases(labels: Tensor, classes: Sequence[str], config: TransferConfig, seed: int) -> Tensor:
     """Which training cases the student sees: sorted int64 numbers on the device of ``labels``.
 
-    The fraction is taken of each class on its own, rounded, at least one case of each class that is kept; ``seed``
-    picks them. Raises :class:`ConfigError` for a class that does not exist and for an empty set.
+    The fraction is taken of each class on its own, rounded, at least one case of each class that is kept where it is not
+    0; ``seed`` picks them. Cases without a label, see :func:`with_own`, are all seen. Raises :class:`ConfigError` for a
+    class that does not exist and for an empty set.
     """
     out = class_numbers(config.leave_out, classes, "transfer.leave_out")
     kept = class_numbers(config.keep, classes, "transfer.keep") or list(range(len(classes)))
@@ -108,10 +117,10 @@ def transfer_cases(labels: Tensor, classes: Sequence[str], config: TransferConfi
         picked = generator.permutation(cases)[: max(1, round(config.fraction * len(cases)))]
         if number in kept and number not in out:
             chosen.append(picked)
-    cases = np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
-    if not len(cases):
+    cases = np.sort(np.concatenate(chosen)) if chosen and config.fraction else np.empty(0, np.int64)
+    if config.fraction and not len(cases):
         raise ConfigError("transfer", "the transfer set is empty: no class is left; keep at least one class")
-    return torch.from_numpy(cases).to(labels.device)
+    return torch.from_numpy(np.concatenate([cases, np.flatnonzero(known < 0)])).to(labels.device)
 
 
 Batch = tuple[Tensor, Tensor | None, Tensor | None]

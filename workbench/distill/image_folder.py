@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from workbench.config import DataConfig
 from workbench.distill.raw_data import Arrays, Pixels, Tell, space, spread, stop_if
 from workbench.errors import DataError
+from workbench.zoo import Shape
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 FORMATS = frozenset({"PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM"})
@@ -80,36 +81,90 @@ def preview_folder(
     return images, tuple(listing.classes[label] for _, label in chosen)
 
 
-def decode(paths: Sequence[Path], config: DataConfig, tell: Tell, cancelled: Callable[[], bool]) -> Pixels:
-    """The pictures, uint8 (N, C, size, size): upright by their EXIF, scaled and centre-cropped to a square.
+def pictures_below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The pictures at any depth, folder by folder in the order of their names, and those that cannot be followed.
 
-    A picture that is damaged, not readable or beyond :data:`LARGEST` is a :class:`DataError` with its name.
+    A folder that links lead to again, such as one above it, is looked into once. One that cannot be read is a
+    :class:`DataError`.
+    """
+    found: list[Path] = []
+    lost: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        try:
+            status = here.stat()
+        except OSError as error:
+            raise DataError(f"{here} cannot be read: {error.strerror}") from None
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        inner = []
+        for entry in _entries(here):
+            picture = os.path.splitext(entry.name)[1].lower() in EXTENSIONS
+            try:
+                if entry.is_dir():
+                    inner.append(Path(entry.path))
+                elif picture:
+                    (found if entry.is_file() else lost).append(Path(entry.path))
+            except OSError:  # a link to itself
+                lost += [Path(entry.path)] if picture else []
+        waiting += reversed(inner)
+    return found, lost
+
+
+def decode(
+    paths: Sequence[Path],
+    config: DataConfig,
+    tell: Tell,
+    cancelled: Callable[[], bool],
+    *,
+    shape: Shape | None = None,
+    broken: list[Path] | None = None,
+) -> Pixels:
+    """The pictures, uint8 (N, C, H, W): upright by their EXIF, scaled and centre-cropped to the ``shape`` (C, H, W), by
+    default the square that ``config`` asks for.
+
+    A picture that is damaged, not readable or beyond :data:`LARGEST` is a :class:`DataError` with its name; where
+    ``broken`` is given it is left out and added there.
     """
     Image.init()  # Image.open with a list of formats does not load their readers
-    size, channels = config.image_size or 32, config.channels or 3
-    images = space((len(paths), channels, size, size))
+    size = config.image_size or 32
+    channels, height, width = shape or (config.channels or 3, size, size)
+    fitted = (height, width) if config.transpose else (width, height)
+    images = space((len(paths), channels, height, width))
+    done = 0
     for index, path in enumerate(paths):
         stop_if(cancelled, "Decoding pictures")
         if index % 50 == 0:
             tell("Decoding pictures", index, len(paths), "pictures")
-        image = _picture(path, size, channels)
-        images[index] = image.swapaxes(1, 2) if config.transpose else image
+        try:
+            image = _picture(path, fitted, channels)
+        except DataError:
+            if broken is None:
+                raise
+            broken.append(path)
+            continue
+        images[done] = image.swapaxes(1, 2) if config.transpose else image
         if config.invert:
-            np.subtract(255, images[index], out=images[index])
+            np.subtract(255, images[done], out=images[done])
+        done += 1
     tell("Decoding pictures", len(paths), len(paths), "pictures")
-    return images
+    return images[:done]
 
 
-def _picture(path: Path, size: int, channels: int) -> Pixels:
+def _picture(path: Path, size: tuple[int, int], channels: int) -> Pixels:
+    """One picture (C, H, W) of a ``size`` given as Pillow does, width first."""
     try:
         with Image.open(path, formats=tuple(FORMATS & Image.OPEN.keys())) as opened:
             if opened.width * opened.height > LARGEST:
                 raise Image.DecompressionBombError
-            opened.draft(opened.mode, (2 * size, 2 * size))
+            opened.draft(opened.mode, (2 * size[0], 2 * size[1]))
             opened.load()
             picture = _eight_bit(path, ImageOps.exif_transpose(opened))
             picture = picture.convert("L" if channels == 1 else "RGB")
-        fitted = np.asarray(ImageOps.fit(picture, (size, size), method=Image.Resampling.BILINEAR))
+        fitted = np.asarray(ImageOps.fit(picture, size, method=Image.Resampling.BILINEAR))
     except DataError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -189,14 +244,15 @@ def _other_split(folder: Path, classes: tuple[str, ...]) -> Cases:
     folders = _folders(folder)
     unknown = [name for name in folders if name not in classes]
     if unknown:
-        raise DataError(f"{folder} has the class {unknown[0]}, which train/ does not have: its classes are {_some(classes)}")
+        raise DataError(f"{folder} has the class {unknown[0]}, which train/ does not have: its classes are {some(classes)}")
     cases = [(picture, classes.index(name)) for name, path in folders.items() for picture in _pictures(path)]
     if not cases:
         raise DataError(f"{folder} has no pictures: put them into a folder for each class, or remove {folder.name}/")
     return cases
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """A list that does not grow beyond what one reads."""
     return ", ".join(names) if len(names) <= 10 else f"{', '.join(names[:10])} and {len(names) - 10} more"
 
 

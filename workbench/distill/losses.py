@@ -28,13 +28,22 @@ def softened(logits: Tensor, temperature: float) -> Tensor:
 
 
 def distillation_loss(
-    logits: Tensor, soft_targets: Tensor, labels: Tensor | None, *, temperature: float, hard_weight: float
+    logits: Tensor,
+    soft_targets: Tensor,
+    labels: Tensor | None,
+    *,
+    temperature: float,
+    hard_weight: float,
+    partly: bool = True,
 ) -> Loss:
     """(1 − w)·T²·KL(teacher_T ‖ student_T) + w·cross-entropy(labels), batch mean.
 
     ``logits`` and ``soft_targets`` are (N, classes), the targets probabilities at the same temperature; ``labels`` is
-    (N,) int64, or None for an unlabelled transfer set. T² keeps the soft part's gradient, (1 − w)·T·(q − p)/N (equation
-    2), alike as T changes: for large T it tends to (1 − w)(z − v)/N per class, with logits of zero mean (section 2.1).
+    (N,) int64, -1 for a case without one, or None for an unlabelled transfer set. The hard part is the sum over the
+    labelled cases divided by N: one without a label adds nothing to it; whoever knows that all have one says so by
+    ``partly`` and saves a little time. T² keeps the soft part's gradient,
+    (1 − w)·T·(q − p)/N (equation 2), alike as T changes: for large T it tends to (1 − w)(z − v)/N per class, with logits
+    of zero mean (section 2.1).
     """
     log_q = F.log_softmax(logits / temperature, dim=-1)
     soft = F.kl_div(log_q, soft_targets, reduction="batchmean")
@@ -43,16 +52,22 @@ def distillation_loss(
         gradient = log_q.exp().sub_(soft_targets).mul_((1.0 - hard_weight) * temperature / len(logits))
     if labels is None:
         return Loss(total, soft, None, gradient)
-    hard = hard_loss(logits, labels)
+    hard = hard_loss(logits, labels, partly=partly)
     if hard_weight:
         total = total + hard_weight * hard.total
         gradient.add_(hard.gradient, alpha=hard_weight)
     return Loss(total, soft, hard.total, gradient)
 
 
-def hard_loss(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Loss:
-    """Cross-entropy with the labels at T = 1, for teachers and baselines; shapes as in :func:`distillation_loss`."""
+def hard_loss(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, *, partly: bool = False) -> Loss:
+    """Cross-entropy with the labels at T = 1, for teachers and baselines; shapes as in :func:`distillation_loss`.
+
+    Where only a part of the cases may be labelled, ``partly``, a label of -1 is none and its case counts as 0.
+    """
     log_q = F.log_softmax(logits, dim=-1)
+    if partly:
+        unlabelled = (labels < 0)[:, None]
+        labels, log_q = labels.clamp(min=0), log_q.masked_fill(unlabelled, 0.0)
     hard = F.nll_loss(log_q, labels)
     if label_smoothing:
         hard = (1.0 - label_smoothing) * hard - label_smoothing * log_q.mean()
@@ -61,4 +76,6 @@ def hard_loss(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> L
         gradient = log_q.exp().sub_(label_smoothing / classes) if label_smoothing else log_q.exp()
         right = gradient.new_full((cases, 1), label_smoothing - 1.0)
         gradient.scatter_add_(1, labels[:, None], right).div_(cases)
+        if partly:
+            gradient.masked_fill_(unlabelled, 0.0)
     return Loss(hard, None, hard, gradient)

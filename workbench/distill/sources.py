@@ -5,11 +5,14 @@ Nothing here imports torch or torchvision before a download or CIFAR needs them.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from workbench.config import DataConfig
 from workbench.distill import builtin, downloads, idx, image_folder
@@ -29,18 +32,22 @@ from workbench.distill.raw_data import (
 )
 from workbench.errors import DataError, NotHere
 from workbench.settings import closest
+from workbench.zoo import Shape
 
 __all__ = [
     "DATASETS",
     "Arrays",
     "DatasetInfo",
+    "OwnImages",
     "RawData",
     "Tell",
     "cache_folder",
     "catalogue",
     "data_folders",
     "load",
+    "load_own",
     "never",
+    "own_stamp",
     "preview",
     "quiet",
     "stamp",
@@ -62,6 +69,27 @@ class DatasetInfo:
     test_cases: int
     where: str
     download_mb: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OwnImages:
+    """A person's unlabelled images as the data set's are: uint8 (N, C, H, W), and the SHA-256 (hex) of these.
+
+    ``broken`` names, as below ``folder``, the files that could not be read.
+    """
+
+    folder: Path
+    images: Pixels
+    digest: str
+    broken: tuple[str, ...]
+
+    def note(self) -> str:
+        """What is to be said of those left out, or nothing."""
+        if not self.broken:
+            return ""
+        count = len(self.broken)
+        many, are = ("1 picture", "is") if count == 1 else (f"{count:,} pictures", "are")
+        return f"{many} of {self.folder} cannot be read and {are} left out: {image_folder.some(self.broken)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -138,6 +166,39 @@ def load(
     stop_if(cancelled, f"Reading {name}")
     content = digest(classes, (train, validation, test))
     return RawData(name=name, classes=classes, train=train, validation=validation, test=test, digest=content)
+
+
+def load_own(
+    images: str, config: DataConfig, shape: Shape, *, tell: Tell = quiet, cancelled: Callable[[], bool] = never
+) -> OwnImages:
+    """The pictures below a person's folder in the ``shape`` of the data set's, inverted where the data set's are.
+
+    They are transposed only beside an image folder: IDX files are transposed to stand upright, as pictures do already.
+    Pictures that cannot be read are left out; a folder that has no other is a :class:`DataError`.
+    """
+    folder = Path(os.path.expanduser(images))
+    if not os.path.isdir(folder):
+        raise DataError(f"{folder} is {'a file' if os.path.exists(folder) else 'not there'}: name a folder of images")
+    found, broken = image_folder.pictures_below(folder)
+    if not found and not broken:
+        raise DataError(f"{folder} has no images: name a folder that holds some")
+    upright = config.dataset in BUILT_IN or bool(idx.found_files(Path(os.path.expanduser(config.dataset))))
+    config = dataclasses.replace(config, transpose=config.transpose and not upright)
+    pixels = image_folder.decode(found, config, tell, cancelled, shape=shape, broken=broken)
+    names = tuple(sorted(str(path.relative_to(folder)) for path in broken))
+    if not len(pixels):
+        raise DataError(f"{folder} has no image that can be read: {image_folder.some(names)} cannot")
+    content = digest((), (Arrays(images=pixels, labels=np.full(len(pixels), -1, np.int64)),))
+    return OwnImages(folder=folder, images=pixels, digest=content, broken=names)
+
+
+def own_stamp(images: str) -> Hashable:
+    """What changes when a folder of a person's own images does: names, sizes and times. Reads no content."""
+    try:
+        found, lost = image_folder.pictures_below(Path(os.path.expanduser(images)))
+    except (DataError, ValueError):  # a name with a zero in it
+        return None
+    return (*(((path, status.st_size, status.st_mtime_ns)) for path in found if (status := _status(path))), len(lost))
 
 
 def stamp(config: DataConfig, folders: Sequence[Path]) -> Hashable:

@@ -215,7 +215,12 @@ class Trainer:
             assert self.job.ensemble is not None
             targets = self.job.ensemble.soft_targets(view, distillation.temperature)
         return distillation_loss(
-            logits, targets, labels, temperature=distillation.temperature, hard_weight=distillation.hard_weight
+            logits,
+            targets,
+            labels,
+            temperature=distillation.temperature,
+            hard_weight=distillation.hard_weight,
+            partly=bool(self.job.config.transfer.images),
         )
 
     def set_rate(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,10 +12,12 @@ from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
+    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
+    QPushButton,
     QSizePolicy,
     QSpinBox,
     QToolButton,
@@ -105,12 +108,19 @@ class Editor(QWidget):
         row.addWidget(self.field, 1)
         if option.setting.unit and not isinstance(self.field, QSpinBox):
             row.addWidget(label(option.setting.unit, "faint"))
+        if option.setting.folder:
+            self.browse = QPushButton("Browse…")
+            self.browse.setToolTip(f"Choose: {option.setting.label.lower()}.")
+            self.browse.clicked.connect(self._browse)
+            row.addWidget(self.browse)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
         column.addLayout(row)
         column.addWidget(self._error)
         _changed_signal(self.field).connect(lambda *_: self.changed.emit())
+        if isinstance(self.field, QLineEdit) and option.setting.folder:
+            self.field.editingFinished.connect(self._finish)
 
     def value(self) -> Any:
         """What stands in the widget, unchecked."""
@@ -154,6 +164,21 @@ class Editor(QWidget):
     def error(self) -> str:
         """What is said to be wrong."""
         return self._error.text()
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a folder's name is being typed: what stands there may name one far larger than what is meant."""
+        return self.option.setting.folder and isinstance(self.field, QLineEdit) and self.field.isModified()
+
+    def _finish(self) -> None:
+        if self.unfinished:
+            self.field.setModified(False)  # type: ignore[attr-defined]
+            self.changed.emit()
+
+    def _browse(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, self.option.setting.label, self.value() or os.path.expanduser("~"))
+        if chosen:
+            self.set_value(chosen)
 
 
 class Form(QWidget):
@@ -223,6 +248,11 @@ class Form(QWidget):
                 self.show_error(name, reason)
                 right = False
         return right
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a folder's name is being typed."""
+        return any(editor.unfinished for editor in self.editors.values())
 
     def show_error(self, name: str, reason: str) -> bool:
         """Say what is wrong beside a field, unfolded; False where the form has no such field."""

@@ -104,6 +104,11 @@ class PastRun:
     data_digest: str
     weights: StoredFile | None
 
+    @property
+    def dataset_digest(self) -> str:
+        """The digest of its data set alone, without that of own images that the run learned from too."""
+        return self.data_digest.partition(":")[0]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:

@@ -23,7 +23,7 @@ from workbench.distill.sources import DATASETS
 from workbench.gui.forms import Form, label
 from workbench.gui.setup.pictures import ImageSheet, SoftTargetPicture
 from workbench.gui.setup.temperature import TemperatureSlider
-from workbench.questions import DataPreview, PlanSummary, SoftSamples
+from workbench.questions import DataPreview, PlanSummary, SoftSamples, many
 from workbench.settings import options_of
 
 
@@ -118,10 +118,12 @@ class TransferPart(QGroupBox):
             self.error.setVisible(bool(reason))
 
     def show_summary(self, summary: PlanSummary) -> None:
-        """Say how many cases of each class remain."""
+        """Say how many cases of each class remain, and how many own images there are."""
         classes = summary.cases_by_class
         shown = ", ".join(f"{name}: {count:,}" for name, count in classes[:12]) + (" …" if len(classes) > 12 else "")
-        self.counts.setText(f"{summary.transfer_cases:,} of {summary.training_cases:,} cases ({shown})")
+        own = f" and {many(summary.own_images, 'own image')}" if summary.own_images else ""
+        note = f". {summary.own_note}" if summary.own_note else ""
+        self.counts.setText(f"{summary.transfer_cases:,} of {summary.training_cases:,} cases ({shown}){own}{note}")
 
 
 class DistillationPart(QGroupBox):

@@ -243,6 +243,8 @@ class SetupScreen(QWidget):
             return
         if not right:
             self._show_launch("a field above is wrong")
+        elif self.transfer.form.unfinished:
+            self._show_launch("press Enter where the folder of own images is named")
         elif not self._engine_there:
             self._show_launch(self._why_no_engine)
         else:
