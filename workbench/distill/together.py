@@ -7,9 +7,9 @@ and its resume are those of a run trained alone.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +36,7 @@ def company(trainer: Trainer) -> Hashable | None:
         or training.precision != "float32"
         or bool(training.jitter or training.flip or training.label_smoothing)
         or (job.config.distillation is not None and job.soft_targets is None)
+        or bool(job.config.transfer.images)
         or trainer.finished
     )
     if alone:
@@ -55,6 +56,10 @@ class Together:
         self.trainers = tuple(sorted(trainers, key=_rate))
 
     def __iter__(self) -> Iterator[Event]:
+        return itertools.chain.from_iterable(self.moments())
+
+    def moments(self) -> Iterator[tuple[Event, ...]]:
+        """The events, everybody's of one moment together."""
         while going := [trainer for trainer in self.trainers if not trainer.finished]:
             yield from lessons(going, Stack(going))
 
@@ -148,7 +153,7 @@ class _Shared:
     """One optimiser for stacked parameters, with a group for each learning rate, whose slots the trainers' own show."""
 
     def __init__(self, trainers: Sequence[Trainer], stacks: list[Tensor], gradients: list[Tensor]) -> None:
-        self._groups: list[list[Trainer]] = [list(alike) for _, alike in groupby(trainers, key=_rate)]
+        self._groups: list[list[Trainer]] = [list(alike) for _, alike in itertools.groupby(trainers, key=_rate)]
         groups = []
         start = 0
         for alike in self._groups:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -115,6 +116,10 @@ class Trainer:
         return trainer
 
     def __iter__(self) -> Iterator[Event]:
+        return itertools.chain.from_iterable(self.moments())
+
+    def moments(self) -> Iterator[tuple[Event, ...]]:
+        """The events, those of one moment together."""
         while not self.finished:
             yield from lessons((self,), self)
         if self.failure is not None:
@@ -301,8 +306,11 @@ class Lessons(Protocol):
         """Everybody's accuracy and negative log-likelihood (nats) on validation."""
 
 
-def lessons(trainers: Sequence[Trainer], by: Lessons) -> Iterator[Event]:
-    """The training loop, for trainers at the same step, until one of them is finished or has diverged."""
+def lessons(trainers: Sequence[Trainer], by: Lessons) -> Iterator[tuple[Event, ...]]:
+    """The training loop, for trainers at the same step, until one of them is finished or has diverged.
+
+    Everybody's events of one moment come together: before and after them, everybody's state is of the same step.
+    """
     first = trainers[0]
     each = first.job.steps_per_epoch
     every = max(1, first.job.steps // METRIC_POINTS)
@@ -311,21 +319,23 @@ def lessons(trainers: Sequence[Trainer], by: Lessons) -> Iterator[Event]:
     while not any(trainer.finished for trainer in trainers):
         epoch = first.epochs_done
         if first.step == (epoch + 1) * each:
-            ends = [trainer.end_epoch(*found) for trainer, found in zip(trainers, by.validated(), strict=True)]
-            yield from (metrics for metrics, _ in ends)
-            for trainer, (metrics, end) in zip(trainers, ends, strict=True):
-                if not trainer.diverged(metrics.values[1][1], "the validation loss"):
-                    yield end
+            found = by.validated()
+            ends = [trainer.end_epoch(*figures) for trainer, figures in zip(trainers, found, strict=True)]
+            for trainer, (_, loss) in zip(trainers, found, strict=True):
+                trainer.diverged(loss, "the validation loss")
+            yield tuple(itertools.chain(*ends))
             continue
         by.begin_epoch(epoch)
         for place in range(first.step - epoch * each, each):
             by.learn(place)
             if first.step % every == 0:
-                yield from [trainer.metrics() for trainer in trainers]
+                told = tuple(trainer.metrics() for trainer in trainers)
                 if any([trainer.diverged(trainer.last_loss, "the loss") for trainer in trainers]):
+                    yield told
                     return
+                yield told
             if (progress := first.progress()) is not None:
-                yield progress
+                yield (progress,)
 
 
 def schedule_factor(training: TrainingConfig, step: int, steps_per_epoch: int) -> float:
