@@ -94,8 +94,8 @@ def student(view: str, **settings: bool | int) -> RunConfig:
 
 def seen_by(trainer: Trainer) -> tuple[torch.Tensor, torch.Tensor]:
     """The first batch of the first epoch: as the student sees it, and the same cases as they are."""
-    positions, shifts, flips = trainer._epoch_batches(0)[0]
-    return trainer._views.batch(positions, shifts, flips), digits.digits().view(
+    positions, shifts, flips = trainer.views.batches(0, trainer.job.steps_per_epoch)[0]
+    return trainer.views.batch(positions, shifts, flips), digits.digits().view(
         trainer.job.data.train.images[trainer.job.cases[positions]]
     )
 
@@ -110,7 +110,7 @@ def test_that_teachers_may_see_the_clean_images_of_a_student_that_sees_others(se
     trainer = Trainer(job)
     seen, clean = seen_by(trainer)
     assert not torch.equal(seen, clean)
-    positions = trainer._epoch_batches(0)[0][0]
+    positions = trainer.views.batches(0, trainer.job.steps_per_epoch)[0][0]
     loss = trainer._loss(trainer.model(seen), positions, seen)
     wanted = torch.nn.functional.kl_div(
         torch.log_softmax(trainer.model(seen) / 4.0, dim=1), plain.soft_targets[positions], reduction="batchmean"
@@ -126,7 +126,7 @@ def test_that_teachers_see_by_default_what_the_student_sees(settings: dict[str, 
     assert job.ensemble is not None
     trainer = Trainer(job)
     seen, _ = seen_by(trainer)
-    positions = trainer._epoch_batches(0)[0][0]
+    positions = trainer.views.batches(0, trainer.job.steps_per_epoch)[0][0]
     loss = trainer._loss(trainer.model(seen), positions, seen)
     targets = job.ensemble.soft_targets(seen, 4.0)
     wanted = torch.nn.functional.kl_div(torch.log_softmax(trainer.model(seen) / 4.0, dim=1), targets, reduction="batchmean")

@@ -175,7 +175,7 @@ def test_that_closing_ends_the_run_under_way_with_a_checkpoint(paused: bool, his
     assert [news.status for news in ends] == ["interrupted", "interrupted"]
     assert {status for _, status in desk.statuses()} == {"interrupted"}
     with closing(open_for_reading(history_path)) as database:
-        assert [kind for kind, _, _ in reading.run_details(database, 1).artefacts] == ["state"]
+        assert "state" in [kind for kind, _, _ in reading.run_details(database, 1).artefacts]
 
 
 def test_that_pause_resume_and_stop_with_nothing_under_way_are_harmless(desk: Desk) -> None:

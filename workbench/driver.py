@@ -1,4 +1,4 @@
-"""Drives one run: takes events from its trainer, acts on commands between them, and writes the history and checkpoints.
+"""Drives runs: takes events from their trainers, acts on commands between them, and writes the history and checkpoints.
 
 The driver alone says how a run ended, and alone writes checkpoints.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass, field
 
 import torch
@@ -19,18 +19,22 @@ from workbench.distill.data import ResidentData
 from workbench.distill.ensembles import Ensemble
 from workbench.distill.evaluation import fidelity, figures, logits_on
 from workbench.distill.sources import Tell
+from workbench.distill.together import Together, company
 from workbench.distill.training import Job, Trainer, TrainerState
 from workbench.engine import Engine
-from workbench.errors import Cancelled, CannotWrite, CheckpointError, Diverged, WorkbenchError
+from workbench.errors import Cancelled, CannotWrite, CheckpointError, DataError, WorkbenchError
 from workbench.events import CheckpointWritten, EpochEnded, Event, Loading, Metrics, Note, Paused, RunFinished, RunStarted
 from workbench.history.patience import Patience, patiently
-from workbench.history.writing import History, Member
+from workbench.history.reading import StoredFile
+from workbench.history.writing import Artefact, History, Member
 
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.25
 CHECKPOINT_SECONDS = 60.0
 EPOCH_CHECKPOINT_SECONDS = 1.0
+CHECKPOINT_SHARE = 5
+"""An epoch's checkpoint waits until so many times the last one's duration have been trained."""
 RETRY_SECONDS = 2.0
 
 Emit = Callable[[Event], None]
@@ -112,9 +116,8 @@ class Waiting(Patience):
 
 @dataclass(slots=True)
 class UnderWay:
-    """An experiment under way: who does it, who is told, and what has failed so far."""
+    """What is under way: who does it, who is told, and which runs have failed so far (their names)."""
 
-    experiment: int
     engine: Engine
     history: History
     control: Control
@@ -135,28 +138,61 @@ class UnderWay:
         self.emit(Note(run, text))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ready:
+    """A run ready to be trained; ``parents`` are its teachers' weights."""
+
+    member: Member
+    trainer: Trainer
+    parents: list[StoredFile]
+
+
 def teller(under_way: UnderWay) -> Tell:
     """What preparations tell of their progress."""
     return under_way.tell
 
 
-def do_run(under_way: UnderWay, member: Member) -> None:
-    """Train one run of an experiment, from its checkpoint where it has one, and record how it ended.
+def do_runs(under_way: UnderWay, members: Sequence[Member]) -> None:
+    """Train runs that do not depend on each other, from their checkpoints where they have one, and record how they ended.
 
-    A run that fails with a sentence does not raise: those that need it are skipped, the others done.
+    Those of one company are trained together as one model, the others one by one. A run that fails with a sentence does
+    not raise: those that need it are skipped, the others done.
     """
-    missing = [under_way.failed[parent] for parent in member.parents if parent in under_way.failed]
-    try:
+    companies: dict[Hashable, list[Ready]] = {}
+    for member in members:
+        missing = [under_way.failed[parent] for parent in member.parents if parent in under_way.failed]
         if missing:
-            status, message = "skipped", f"not done, because {', '.join(missing)} failed"
+            _end(under_way, member, "skipped", f"not done, because {', '.join(missing)} failed")
+            continue
+        try:
+            ready = _prepared(under_way, member)
+        except Exception as error:
+            _end(under_way, member, *ending(under_way, error, f"run {member.run}"))
         else:
-            status, message = _train(under_way, member)
-    except Exception as error:
-        status, message = ending(under_way, error, f"run {member.run}")
+            key = company(ready.trainer) if len(members) > 1 else None
+            companies.setdefault(key or f"alone {member.run}", []).append(ready)
+    for together in companies.values():
+        if under_way.control.ending:
+            break
+        try:
+            finished = _train(under_way, together)
+        except Exception as error:
+            for ready in together:
+                _end(under_way, ready.member, *ending(under_way, error, f"run {ready.member.run}"))
+            continue
+        for ready in together:
+            try:
+                status, message = _outcome(under_way, ready, finished)
+            except Exception as error:
+                status, message = ending(under_way, error, f"run {ready.member.run}")
+            _end(under_way, ready.member, status, message)
+
+
+def _end(under_way: UnderWay, member: Member, status: str, message: str) -> None:
     if status in ("failed", "skipped"):
         under_way.failed[member.run] = member.name
     under_way.history.finish_run(member.run, status, message)
-    under_way.emit(RunFinished(member.run, under_way.experiment, member.role, member.name, status, message))
+    under_way.emit(RunFinished(member.run, member.experiment, member.role, member.name, status, message))
 
 
 def ending(under_way: UnderWay, error: Exception, what: str) -> tuple[str, str]:
@@ -170,44 +206,18 @@ def ending(under_way: UnderWay, error: Exception, what: str) -> tuple[str, str]:
     return "failed", f"unexpected {type(error).__name__}: {error}; the log file has the details"
 
 
-def _train(under_way: UnderWay, member: Member) -> tuple[str, str]:
-    engine, history, run = under_way.engine, under_way.history, member.run
-    config, data = member.config, engine.run_data(member.config, teller(under_way))
+def _prepared(under_way: UnderWay, member: Member) -> Ready:
+    engine, history, config = under_way.engine, under_way.history, member.config
+    data = engine.run_data(config, teller(under_way))
     if member.data_digest not in ("", data.digest):
         what = " with ".join(part for part in (config.data.dataset, config.transfer.images) if part)
-        return "failed", f"{what} is no longer what this run began with; launch it anew"
-    threads = engine.use_threads(engine.size(config.model, data), config.training.batch_size, member.threads)
+        raise DataError(f"{what} is no longer what this run began with; launch it anew")
     stored = [history.weights_of(parent) for parent in member.parents]
     ensemble = None
     if config.distillation is not None:
         ensemble = engine.ensemble(stored, config.distillation.mean, data)
-    trainer = _trainer(under_way, member, engine.job(run, config, ensemble, teller(under_way)))
-    roots = [parent.sha256 for parent in stored] + ([member.continues] if member.continues else [])
-    history.start_run(
-        run,
-        fingerprint=engine.fingerprint(config, data, roots),
-        data_digest=data.digest,
-        steps=trainer.job.steps,
-        environment=engine.environment(threads, config.training.precision),
-    )
-    if ensemble is not None:
-        history.record_figures(run, _ensemble_figures(engine, ensemble, config))
-    steps, epochs = trainer.job.steps, config.training.epochs
-    under_way.emit(
-        RunStarted(run, under_way.experiment, member.role, member.name, trainer.step, steps, epochs, engine.device.type, threads)
-    )
-    try:
-        finished = _follow(under_way, run, trainer)
-    except Diverged:
-        if trainer.best.weights:
-            _write_weights(under_way, run, trainer, trainer.best.weights)
-        raise
-    if not finished:
-        _write_state(under_way, run, trainer)
-        return under_way.control.ending, f"at epoch {trainer.step / trainer.job.steps_per_epoch:.1f} of {epochs}"
-    _finish(under_way, run, trainer, ensemble)
-    early = f"stopped early after {trainer.epochs_done} epochs" if trainer.stopped_early else ""
-    return "done", early
+    job = engine.job(member.run, config, ensemble, teller(under_way))
+    return Ready(member, _trainer(under_way, member, job), stored)
 
 
 def _trainer(under_way: UnderWay, member: Member, job: Job) -> Trainer:
@@ -227,46 +237,90 @@ def _trainer(under_way: UnderWay, member: Member, job: Job) -> Trainer:
     return Trainer(job)
 
 
-def _follow(under_way: UnderWay, run: int, trainer: Trainer) -> bool:
-    """Take a trainer's events to their end; False where a person or the program's end came first."""
+def _train(under_way: UnderWay, together: Sequence[Ready]) -> bool:
+    """Train one run, or several as one model; False where a person or the program's end came first."""
+    engine, history, first = under_way.engine, under_way.history, together[0]
+    config = first.member.config
+    size = engine.size(config.model, first.trainer.job.data)
+    threads = engine.use_threads(size, config.training.batch_size, first.member.threads, len(together))
+    for ready in together:
+        member, job = ready.member, ready.trainer.job
+        roots = [parent.sha256 for parent in ready.parents] + ([member.continues] if member.continues else [])
+        history.start_run(
+            member.run,
+            fingerprint=engine.fingerprint(member.config, job.data, roots),
+            data_digest=job.data.digest,
+            steps=job.steps,
+            environment=engine.environment(threads, config.training.precision, len(together)),
+        )
+        if job.ensemble is not None:
+            history.record_figures(member.run, _ensemble_figures(engine, job.ensemble, member.config))
+        steps, epochs, device = job.steps, config.training.epochs, engine.device.type
+        about = (member.run, member.experiment, member.role, member.name)
+        under_way.emit(RunStarted(*about, ready.trainer.step, steps, epochs, device, threads))
+    trainers = [ready.trainer for ready in together]
+    return _follow(under_way, trainers[0] if len(trainers) == 1 else Together(trainers), trainers)
+
+
+def _outcome(under_way: UnderWay, ready: Ready, finished: bool) -> tuple[str, str]:
+    """How a run ended, its figures and weights kept where it is done."""
+    trainer, run = ready.trainer, ready.member.run
+    if trainer.failure is not None:
+        if trainer.best.weights:
+            _write_weights(under_way, run, trainer, trainer.best.weights)
+        raise trainer.failure
+    if not finished and not trainer.finished:
+        epoch, epochs = trainer.step / trainer.job.steps_per_epoch, ready.member.config.training.epochs
+        return under_way.control.ending, f"at epoch {epoch:.1f} of {epochs}"
+    _finish(under_way, run, trainer)
+    return "done", f"stopped early after {trainer.epochs_done} epochs" if trainer.stopped_early else ""
+
+
+def _follow(under_way: UnderWay, source: Trainer | Together, trainers: Sequence[Trainer]) -> bool:
+    """Take the events to their end; False, with a checkpoint, where a person or the program's end came first."""
     control, history, emit = under_way.control, under_way.history, under_way.emit
     waiting: list[Metrics] = []
     flushed = written = time.monotonic()
+    taken = 0.0
     try:
-        for event in trainer:
-            if isinstance(event, Metrics):
-                waiting.append(event)
-            emit(event)
+        for moment in source.moments():
+            waiting += [event for event in moment if isinstance(event, Metrics)]
+            for event in moment:
+                emit(event)
             now = time.monotonic()
-            due = isinstance(event, EpochEnded) and now - written >= EPOCH_CHECKPOINT_SECONDS and not trainer.finished
+            pace = max(EPOCH_CHECKPOINT_SECONDS, CHECKPOINT_SHARE * taken)
+            due = isinstance(moment[-1], EpochEnded) and now - written >= pace and not all(one.finished for one in trainers)
             due = due or now - written >= CHECKPOINT_SECONDS
             if due or now - flushed >= FLUSH_SECONDS:
                 history.write_metrics(waiting)
                 waiting, flushed = [], now
             if due:  # after the metrics: those before a checkpoint are not told again by whoever goes on from it
-                _write_state(under_way, run, trainer, best=isinstance(event, EpochEnded) and event.best)
-                written = time.monotonic()
+                _write_states(under_way, trainers)
+                written, taken = time.monotonic(), time.monotonic() - now
             before = time.perf_counter()
             control.between_events()
-            trainer.exclude(time.perf_counter() - before + under_way.waiting.taken())
+            source.exclude(time.perf_counter() - before + under_way.waiting.taken())
             if control.paused and not control.ending:
                 history.write_metrics(waiting)
                 waiting = []
-                _wait(control, run, trainer, emit)
+                _wait(control, trainers[0].job.run, source, emit)
             if control.ending:
-                return False
+                break
     finally:
         history.write_metrics(waiting)
+    if control.ending and not all(one.finished for one in trainers):
+        _write_states(under_way, [one for one in trainers if not one.finished])
+        return False
     return True
 
 
-def _wait(control: Control, run: int, trainer: Trainer, emit: Emit) -> None:
+def _wait(control: Control, run: int, source: Trainer | Together, emit: Emit) -> None:
     start = time.perf_counter()
     emit(Paused(run, True))
     while control.paused and not control.ending:
         control.wait(0.05)
         control.between_events()
-    trainer.exclude(time.perf_counter() - start)
+    source.exclude(time.perf_counter() - start)
     emit(Paused(run, False))
 
 
@@ -281,10 +335,10 @@ def _ensemble_figures(engine: Engine, ensemble: Ensemble, config: RunConfig) -> 
     return found
 
 
-def _finish(under_way: UnderWay, run: int, trainer: Trainer, ensemble: Ensemble | None) -> None:
+def _finish(under_way: UnderWay, run: int, trainer: Trainer) -> None:
     """Keep weights and the state to go on from with more epochs, then the figures: validation, and the test split, once."""
-    engine, history, data = under_way.engine, under_way.history, trainer.job.data
-    _write_state(under_way, run, trainer)
+    engine, history, data, ensemble = under_way.engine, under_way.history, trainer.job.data, trainer.job.ensemble
+    _write_states(under_way, [trainer])
     weights = trainer.weights()
     _write_weights(under_way, run, trainer, weights)
     trainer.model.load_state_dict(weights)
@@ -314,21 +368,32 @@ def about_weights(data: ResidentData, model: ModelConfig, epoch: int) -> dict[st
 
 def _write_weights(under_way: UnderWay, run: int, trainer: Trainer, weights: dict[str, torch.Tensor]) -> None:
     about = about_weights(trainer.job.data, trainer.job.config.model, trainer.epochs_done)
-    _write(under_way, run, ("weights",), trainer.step, weights, about)
+    _record(under_way, [_written(under_way, run, ("weights",), trainer.step, weights, about)])
 
 
-def _write_state(under_way: UnderWay, run: int, trainer: Trainer, *, best: bool = False) -> None:
-    state = trainer.state()
-    _write(under_way, run, ("state", "best") if best else ("state",), trainer.step, state.tensors, state.values)
+def _write_states(under_way: UnderWay, trainers: Sequence[Trainer]) -> None:
+    """Checkpoints of one moment, recorded all or none: those trained together go on together."""
+    files = []
+    for trainer in trainers:
+        state, epoch = trainer.state(), trainer.epochs_done
+        best = trainer.best.epoch == epoch and trainer.step == epoch * trainer.job.steps_per_epoch > 0
+        kinds = ("state", "best") if best else ("state",)
+        files.append(_written(under_way, trainer.job.run, kinds, trainer.step, state.tensors, state.values))
+    _record(under_way, files)
 
 
-def _write(
+def _written(
     under_way: UnderWay, run: int, kinds: tuple[str, ...], step: int, tensors: dict[str, torch.Tensor], about: dict[str, object]
-) -> None:
-    """A checkpoint that stands for ``kinds``; the files they stood in before go once the new one is recorded."""
-    history = under_way.history
-    path = history.run_folder(run) / f"{kinds[0]}-{step}.safetensors"
-    size, sha256 = patiently(history.patience, lambda: checkpoints.write(path, tensors, about))
-    for old in history.record_artefact(run, kinds, step, path, size, sha256):
+) -> Artefact:
+    """A checkpoint that will stand for ``kinds``."""
+    path = under_way.history.run_folder(run) / f"{kinds[0]}-{step}.safetensors"
+    size, sha256 = patiently(under_way.history.patience, lambda: checkpoints.write(path, tensors, about))
+    return Artefact(run, kinds, step, path, size, sha256)
+
+
+def _record(under_way: UnderWay, files: Sequence[Artefact]) -> None:
+    """Record checkpoints; the files they stood in before go once the new ones are recorded."""
+    for old in under_way.history.record_artefacts(files):
         old.unlink(missing_ok=True)
-    under_way.emit(CheckpointWritten(run, step, kinds[0], str(path), size))
+    for file in files:
+        under_way.emit(CheckpointWritten(file.run, file.step, file.kinds[0], str(file.path), file.size))

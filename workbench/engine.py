@@ -385,7 +385,7 @@ class Engine:
         finally:
             torch.set_num_threads(before)
 
-    def environment(self, threads: int, precision: str) -> dict[str, Any]:
+    def environment(self, threads: int, precision: str, together: int = 1) -> dict[str, Any]:
         """What is recorded beside a run and not part of its fingerprint."""
         cuda = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
         return {
@@ -399,6 +399,7 @@ class Engine:
             "threads": threads,
             "soft_target_threads": self._most_threads(),
             "precision": precision,
+            "together": together,
         }
 
 

@@ -1,61 +1,96 @@
-"""Does an experiment: checks it, enters its plan into the history, and has its runs driven one after the other."""
+"""Does experiments: checks them, enters their plans into the history, and has their runs driven."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable, Sequence
 
 from workbench import device_lease
+from workbench.config import ExperimentConfig
 from workbench.distill import checkpoints
 from workbench.distill.data import ResidentData
-from workbench.driver import Control, Emit, UnderWay, Waiting, do_run, ending, teller
+from workbench.driver import Control, Emit, UnderWay, Waiting, do_runs, ending, teller
 from workbench.engine import Engine
 from workbench.errors import Cancelled, CheckpointError, WorkbenchError
 from workbench.events import ExperimentFinished, ExperimentStarted, Loading, Note, RunFinished
 from workbench.history.liveness import ProcessLock
 from workbench.history.patience import Patience
 from workbench.history.writing import Entry, History, Member
-from workbench.plan import PlannedRun, plan
+from workbench.plan import PlannedRun, baseline_of, goes_together, plan
+
+MOST_TOGETHER = 16
+"""Experiments of a sweep that are done at once, so that others in the queue have not long to wait."""
 
 
 def run_experiment(engine: Engine, history: History, experiment: int, control: Control, emit: Emit) -> str:
-    """Do a waiting experiment of the queue; how it ended: ``done``, ``stopped``, ``failed`` or ``interrupted``.
+    """Do a waiting experiment of the queue; how it ended: ``done``, ``stopped``, ``failed`` or ``interrupted``."""
+    return run_experiments(engine, history, [experiment], control, emit)[experiment]
+
+
+def run_experiments(engine: Engine, history: History, experiments: Sequence[int], control: Control, emit: Emit) -> dict[int, str]:
+    """Do waiting experiments of the queue at once, their students together where they can be; how each ended.
 
     One that was begun before goes on: finished runs stay, others start at their newest checkpoint. A run that fails with
     a sentence does not end the experiment: what does not depend on it is still done. Where the disk is full, or somebody
-    holds the history, it waits until it is not, or a person stops it.
+    holds the history, it waits until it is not, or a person stops it. Raises :class:`WorkbenchError` where the first is
+    not to be had; others that another process has taken, or that were not begun before the end, are left out.
     """
-    config = history.experiment_config(experiment)
-    under_way = UnderWay(experiment, engine, history, control, emit, Waiting(control, emit))
+    under_way = UnderWay(engine, history, control, emit, Waiting(control, emit))
     history.patience = under_way.waiting
     try:
-        if not history.claim(experiment):
-            raise WorkbenchError(f"experiment {experiment} is not waiting, or another process has taken it")
+        claimed = [experiment for experiment in experiments if history.claim(experiment)]
+        if experiments[0] not in claimed:
+            raise WorkbenchError(f"experiment {experiments[0]} is not waiting, or another process has taken it")
     except WorkbenchError:
         history.patience = Patience()
         raise
     engine.begin()
     lease = None
+    ends: dict[int, tuple[str, str]] = {}
     try:
         lease = _device(under_way)
-        status, message = _do(under_way)
+        ends = _do(under_way, claimed)
     except Exception as error:
-        status, message = ending(under_way, error, f"experiment {experiment}")
+        ends = {experiment: ending(under_way, error, f"experiment {experiment}") for experiment in claimed}
     finally:
         if lease is not None:
             lease.release()
     try:
-        for member in history.members(experiment):
-            if not member.reused:
-                history.abandon_waiting(member.run, control.ending or "skipped", message or "the experiment ended before")
-        history.finish_experiment(experiment, status, message)
-    except WorkbenchError as error:
-        status, message = "failed", str(error)
+        return {experiment: _end(under_way, experiment, ends[experiment]) for experiment in claimed if experiment in ends}
     finally:
         history.patience = Patience()
         engine.end()
-    emit(ExperimentFinished(experiment, config.name, status, message))
+
+
+def _end(under_way: UnderWay, experiment: int, end: tuple[str, str]) -> str:
+    """Record how an experiment ended, and tell it."""
+    history, (status, message) = under_way.history, end
+    try:
+        for member in history.members(experiment):
+            if not member.reused:
+                history.abandon_waiting(
+                    member.run, under_way.control.ending or "skipped", message or "the experiment ended before"
+                )
+        history.finish_experiment(experiment, status, message)
+    except WorkbenchError as error:
+        status, message = "failed", str(error)
+    under_way.emit(ExperimentFinished(experiment, history.experiment_config(experiment).name, status, message))
     return status
+
+
+def companions(history: History, experiment: int) -> list[int]:
+    """The waiting experiments of the same sweep that can be done at once with one: their students are of one kind."""
+
+    def kind(config: ExperimentConfig) -> tuple[object, ...]:
+        training = dataclasses.replace(config.training, learning_rate=1.0)
+        return config.data, repr(config.student), training, config.distillation.baseline
+
+    config = history.experiment_config(experiment)
+    if not goes_together(config.student, config.training):
+        return []
+    beside = [number for number, other in history.waiting_beside(experiment) if kind(other) == kind(config)]
+    return beside[: MOST_TOGETHER - 1]
 
 
 def _device(under_way: UnderWay) -> ProcessLock | None:
@@ -82,29 +117,71 @@ def _device(under_way: UnderWay) -> ProcessLock | None:
     return None
 
 
-def _do(under_way: UnderWay) -> tuple[str, str]:
-    engine, history, control, emit = under_way.engine, under_way.history, under_way.control, under_way.emit
-    experiment = under_way.experiment
+def _do(under_way: UnderWay, experiments: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Teachers one after the other, then everybody's baselines, then everybody's students; how each experiment ended."""
+    history, control = under_way.history, under_way.control
+    ends: dict[int, tuple[str, str]] = {}
+    baselines, students = list[Member](), list[Member]()
+
+    def flush(members: list[Member]) -> None:
+        if not control.ending:
+            do_runs(under_way, members)
+            members.clear()
+
+    def settle(config: ExperimentConfig) -> None:
+        """Train the baselines so far where this experiment needs one of them, which it then reuses."""
+        if config.distillation.baseline and baseline_of(config) in [member.config for member in baselines]:
+            flush(baselines)
+
+    for experiment in experiments:
+        if control.ending and experiment != experiments[0]:
+            history.release(experiment)
+            continue
+        try:
+            for member in _begun(under_way, experiment, settle):
+                if member.reused or (member.status == "done" and _has_weights(history, member)):
+                    status = "reused" if member.reused else "done"
+                    under_way.emit(RunFinished(member.run, experiment, member.role, member.name, status, "trained before"))
+                elif control.ending:
+                    break
+                elif member.role == "baseline":
+                    baselines.append(member)
+                elif member.role == "student":
+                    students.append(member)
+                else:
+                    do_runs(under_way, [member])
+        except Exception as error:
+            ends[experiment] = ending(under_way, error, f"experiment {experiment}")
+        else:
+            ends[experiment] = ("", "")
+    flush([member for member in baselines if ends[member.experiment] == ("", "")])
+    flush([member for member in students if ends[member.experiment] == ("", "")])
+    return {experiment: end if end[0] else _ended(under_way, experiment) for experiment, end in ends.items()}
+
+
+def _begun(under_way: UnderWay, experiment: int, settle: Callable[[ExperimentConfig], None]) -> list[Member]:
+    """Check an experiment and enter its runs, where it is new; tell of it; its runs.
+
+    ``settle`` is called before they are entered.
+    """
+    engine, history, emit = under_way.engine, under_way.history, under_way.emit
     config = history.experiment_config(experiment)
-    data = engine.data(config.data, teller(under_way), control.cancelled)
+    data = engine.data(config.data, teller(under_way), under_way.control.cancelled)
     if not history.members(experiment):
         engine.check(config, history.past_run, teller(under_way))
-        _enter(under_way, plan(config, lambda run: history.past_run(run).config), data)
+        settle(config)
+        _enter(under_way, experiment, plan(config, lambda run: history.past_run(run).config), data)
     members = history.members(experiment)
     emit(ExperimentStarted(experiment, config.name, tuple(member.run for member in members)))
-    for member in members:
-        if member.reused or (member.status == "done" and _has_weights(history, member)):
-            status = "reused" if member.reused else "done"
-            emit(RunFinished(member.run, experiment, member.role, member.name, status, "trained before"))
-        elif control.ending:
-            break
-        else:
-            do_run(under_way, member)
+    return members
+
+
+def _ended(under_way: UnderWay, experiment: int) -> tuple[str, str]:
+    control = under_way.control
+    failed = [under_way.failed[one.run] for one in under_way.history.members(experiment) if one.run in under_way.failed]
     if control.ending:
         return control.ending, "a person stopped it" if control.ending == "stopped" else "the program was told to end"
-    if under_way.failed:
-        return "failed", f"not done: {', '.join(under_way.failed.values())}"
-    return "done", ""
+    return ("failed", f"not done: {', '.join(failed)}") if failed else ("done", "")
 
 
 def _has_weights(history: History, member: Member) -> bool:
@@ -113,7 +190,7 @@ def _has_weights(history: History, member: Member) -> bool:
     return stored is not None and checkpoints.has_size(stored.path, stored.size)
 
 
-def _enter(under_way: UnderWay, planned: tuple[PlannedRun, ...], data: ResidentData) -> None:
+def _enter(under_way: UnderWay, experiment: int, planned: tuple[PlannedRun, ...], data: ResidentData) -> None:
     """Put the plan's runs into the history, all at once; those that are there already and can stand in are reused."""
     engine, history = under_way.engine, under_way.history
     entries, notes = [], []
@@ -136,7 +213,7 @@ def _enter(under_way: UnderWay, planned: tuple[PlannedRun, ...], data: ResidentD
         if item.config.transfer.images and not item.past_run:
             note = engine.own(item.config.data, item.config.transfer.images).note
         notes.append(note)
-    for run, note, entry in zip(history.enter(under_way.experiment, entries), notes, entries, strict=True):
+    for run, note, entry in zip(history.enter(experiment, entries), notes, entries, strict=True):
         if note and entry.reused:
             under_way.emit(Note(run, note))
         elif note:

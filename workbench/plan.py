@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from workbench.config import ExperimentConfig, Role, RunConfig, TransferConfig
+from workbench.config import ExperimentConfig, ModelConfig, Role, RunConfig, TrainingConfig, TransferConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,3 +68,11 @@ def baseline_of(config: ExperimentConfig) -> RunConfig:
     """The student of an experiment on hard targets alone: same model, labelled cases, seed and training."""
     transfer: TransferConfig = dataclasses.replace(config.transfer, labelled=True, images="")
     return RunConfig(data=config.data, model=config.student, training=config.training, transfer=transfer, seed=config.seed)
+
+
+def goes_together(model: ModelConfig, training: TrainingConfig) -> bool:
+    """Whether such students can be trained together as one batched model, and gain by it: small plain perceptrons."""
+    options = model.options
+    plain = model.model == "mlp" and not (options["dropout"] or options["input_dropout"])
+    changed = training.jitter or training.flip or training.label_smoothing or training.precision != "float32"
+    return plain and not changed

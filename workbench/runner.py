@@ -186,11 +186,11 @@ class LocalThread:
         history.leave_queue()
 
     def _do(self, engine: Engine, history: History, experiment: int) -> bool:
-        """Do one experiment; False where it could not even be begun."""
+        """Do one experiment, or several of a sweep at once; False where it could not even be begun."""
         import torch
 
         from workbench.driver import Control
-        from workbench.experiment import run_experiment
+        from workbench.experiment import companions, run_experiments
 
         def between_events() -> None:
             self._answer_all(engine, history)
@@ -201,7 +201,7 @@ class LocalThread:
             self._control.interrupt()
         device = engine.device.type
         try:
-            run_experiment(engine, history, experiment, self._control, self._post)
+            run_experiments(engine, history, [experiment, *companions(history, experiment)], self._control, self._post)
         except WorkbenchError as error:
             self._post(Note(0, f"{error}."))
             return False

@@ -16,7 +16,7 @@ from workbench.events import Metrics
 from workbench.history.changes import delete
 from workbench.history.database import files_folder, open_database, open_for_reading
 from workbench.history.doctor import clean_up, examine, forget_states, repair, usage
-from workbench.history.writing import History
+from workbench.history.writing import Artefact, History
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def write(history: History, run: int, kind: str, content: bytes) -> Path:
     path = history.run_folder(run) / f"{kind}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    history.record_artefact(run, [kind], 1, path, len(content), hashlib.sha256(content).hexdigest())
+    history.record_artefacts([Artefact(run, [kind], 1, path, len(content), hashlib.sha256(content).hexdigest())])
     return path
 
 
@@ -98,7 +98,7 @@ def test_that_metrics_and_checkpoints_of_a_run_that_goes_on_are_not_called_damag
         step += 1
         history.write_metrics([Metrics(run, step, 0.1, 0.1, (("loss", 1 / step),))])
         old = write(history, run, f"state{step}", b"x" * step)
-        history.record_artefact(run, ["state"], step, old, step, hashlib.sha256(b"x" * step).hexdigest())
+        history.record_artefacts([Artefact(run, ["state"], step, old, step, hashlib.sha256(b"x" * step).hexdigest())])
 
     go_on()
     with closing(open_for_reading(history.path)) as database:

@@ -19,7 +19,7 @@ from workbench.events import Metrics
 from workbench.history import reading
 from workbench.history.changes import delete, take_back
 from workbench.history.database import open_database, open_for_reading
-from workbench.history.writing import History
+from workbench.history.writing import Artefact, History
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ class TestDetails:
         child = add(history, RunConfig(seed=5), parents=(parent,))
         history.start_run(child, fingerprint="f", data_digest="d", steps=7, environment={"torch": "2"})
         history.add_note(child, "a word")
-        history.record_artefact(child, ["weights"], 1, history.run_folder(child) / "weights.safetensors", 9, "hash")
+        history.record_artefacts([Artefact(child, ["weights"], 1, history.run_folder(child) / "weights.safetensors", 9, "hash")])
         details = reading.run_details(database, child)
         assert RunConfig.from_dict(details.config) == RunConfig(seed=5)
         assert details.experiment_config == tiny().to_dict()
@@ -116,7 +116,7 @@ class TestSettings:
         assert differing["model.units"] == {first: 30, second: 40, third: 40}
         assert differing["distillation.temperature"] == {first: None, second: None, third: 4.0}
         assert set(differing) == {"model.units"} | {
-            f"distillation.{key}" for key in ("temperature", "hard_weight", "mean", "baseline")
+            f"distillation.{key}" for key in ("temperature", "hard_weight", "mean", "baseline", "teacher_view")
         }
 
     def test_that_runs_alike_differ_in_nothing(self, history: History, database: Database) -> None:

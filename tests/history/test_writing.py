@@ -27,7 +27,7 @@ from workbench.events import Metrics
 from workbench.history import reading, writing
 from workbench.history.changes import delete, dequeue, hold, move, put_back, take_back
 from workbench.history.database import SqliteError, files_folder, open_database, open_for_reading
-from workbench.history.writing import History
+from workbench.history.writing import Artefact, History
 
 CONFIG = RunConfig(
     model=ModelConfig(options={"units": 30}),
@@ -210,7 +210,7 @@ class TestFiles:
     def test_that_paths_are_kept_relative_so_that_a_history_can_be_moved(self, history: History) -> None:
         run = new_run(history)
         path = history.run_folder(run) / "weights.safetensors"
-        history.record_artefact(run, ["weights"], 5, path, 10, "hash")
+        history.record_artefacts([Artefact(run, ["weights"], 5, path, 10, "hash")])
         stored = history.weights_of(run)
         assert (stored.run, stored.path, stored.sha256) == (run, path, "hash")
         ((relative,),) = ask(history, "SELECT path FROM artefacts")
@@ -221,18 +221,18 @@ class TestFiles:
     def test_that_a_newer_file_of_the_same_kind_takes_the_place_of_the_old(self, history: History) -> None:
         run = new_run(history)
         path = history.run_folder(run) / "state.safetensors"
-        history.record_artefact(run, ["state"], 5, path, 10, "old")
-        history.record_artefact(run, ["state"], 9, path, 11, "new")
+        history.record_artefacts([Artefact(run, ["state"], 5, path, 10, "old")])
+        history.record_artefacts([Artefact(run, ["state"], 9, path, 11, "new")])
         assert ask(history, "SELECT step, size, sha256 FROM artefacts") == [(9, 11, "new")]
         assert ask(history, "SELECT weights_sha256 FROM runs") == [(None,)]
 
     def test_that_a_file_is_given_back_once_nothing_refers_to_it(self, history: History) -> None:
         run = new_run(history)
         first, second, third = (history.run_folder(run) / f"state-{step}.safetensors" for step in (1, 2, 3))
-        assert history.record_artefact(run, ["state", "best"], 1, first, 10, "a") == ()
-        assert history.record_artefact(run, ["state"], 2, second, 10, "b") == ()
-        assert history.record_artefact(run, ["state"], 3, third, 10, "c") == (second,)
-        assert history.record_artefact(run, ["best"], 3, third, 10, "c") == (first,)
+        assert history.record_artefacts([Artefact(run, ["state", "best"], 1, first, 10, "a")]) == ()
+        assert history.record_artefacts([Artefact(run, ["state"], 2, second, 10, "b")]) == ()
+        assert history.record_artefacts([Artefact(run, ["state"], 3, third, 10, "c")]) == (second,)
+        assert history.record_artefacts([Artefact(run, ["best"], 3, third, 10, "c")]) == (first,)
 
     def test_that_a_run_without_weights_is_a_sentence(self, history: History) -> None:
         run = new_run(history)
@@ -246,7 +246,7 @@ class TestReuse:
         run = new_run(history, started=False)
         history.start_run(run, fingerprint=fingerprint, data_digest="d", steps=1, environment={})
         if weights:
-            history.record_artefact(run, ["weights"], 1, history.run_folder(run) / "weights.safetensors", 1, "hash")
+            history.record_artefacts([Artefact(run, ["weights"], 1, history.run_folder(run) / "weights.safetensors", 1, "hash")])
         history.finish_run(run, status, "")
         return run
 

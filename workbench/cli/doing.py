@@ -228,7 +228,7 @@ def _do(
     from workbench.driver import Control
     from workbench.engine import Engine, EngineSettings
     from workbench.events import Event, RunFinished
-    from workbench.experiment import run_experiment
+    from workbench.experiment import companions, run_experiments
     from workbench.history.writing import History
 
     engine = Engine(EngineSettings(**settings))
@@ -239,24 +239,26 @@ def _do(
             engine.check(config, lambda run: _past_run(past, path, run), printer.tell)
     control = Control()
     _stop_on_signals(control)
-    statuses = []
+    statuses: dict[int, str] = {}
     with History(path) as history, contextlib.closing(open_for_reading(path)) as reader:
         experiments = queue(history)
+
+        def emit(event: Event) -> None:
+            printer.show(event)
+            if isinstance(event, RunFinished) and as_json:
+                row = next(row for row in reading.experiment_rows(reader, event.experiment) if row.id == event.run)
+                click.echo(json.dumps(run_object(reader, row)))
+
         for experiment in experiments:
-
-            def emit(event: Event, experiment: int = experiment) -> None:
-                printer.show(event)
-                if isinstance(event, RunFinished) and as_json:
-                    row = next(row for row in reading.experiment_rows(reader, experiment) if row.id == event.run)
-                    click.echo(json.dumps(run_object(reader, row)))
-
-            statuses.append(run_experiment(engine, history, experiment, control, emit))
+            if experiment not in statuses:
+                together = [one for one in companions(history, experiment) if one in experiments]
+                statuses |= run_experiments(engine, history, [experiment, *together], control, emit)
             if control.ending:
                 history.leave_queue()
                 break
-        if not as_json and statuses[-1] == "done":
+        if not as_json and statuses[experiment] == "done":
             click.echo(_outcome(reader, experiments))
-    return 130 if control.ending else int("failed" in statuses)
+    return 130 if control.ending else int("failed" in statuses.values())
 
 
 def _outcome(reader: Any, experiments: Sequence[int]) -> str:

@@ -10,7 +10,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -116,14 +116,14 @@ class Trainer:
         return trainer
 
     def __iter__(self) -> Iterator[Event]:
-        return itertools.chain.from_iterable(self.moments())
-
-    def moments(self) -> Iterator[tuple[Event, ...]]:
-        """The events, those of one moment together."""
-        while not self.finished:
-            yield from lessons((self,), self)
+        yield from itertools.chain.from_iterable(self.moments())
         if self.failure is not None:
             raise self.failure
+
+    def moments(self) -> Iterator[tuple[Event, ...]]:
+        """The events, those of one moment together; nothing is raised here where it diverges, see ``failure``."""
+        while not self.finished:
+            yield from lessons((self,), self)
 
     @property
     def finished(self) -> bool:
@@ -335,7 +335,8 @@ def lessons(trainers: Sequence[Trainer], by: Lessons) -> Iterator[tuple[Event, .
                     return
                 yield told
             if (progress := first.progress()) is not None:
-                yield (progress,)
+                share = sum(len(trainer.job.cases) for trainer in trainers) / len(first.job.cases)
+                yield (replace(progress, rate=progress.rate * share),)
 
 
 def schedule_factor(training: TrainingConfig, step: int, steps_per_epoch: int) -> float:

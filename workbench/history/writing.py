@@ -42,12 +42,13 @@ def _patient(method: Callable[Concatenate[History, P], R]) -> Callable[Concatena
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A run of an experiment: what there is to do. ``parents`` are the teachers of a student.
+    """A run of an ``experiment``: what there is to do. ``parents`` are the teachers of a student.
 
     ``threads`` and ``data_digest`` are those it was begun with, 0 and empty where it was not; ``continues`` names what a
     continued run goes on from, for its fingerprint.
     """
 
+    experiment: int
     run: int
     role: str
     name: str
@@ -71,6 +72,18 @@ class Entry:
     reused: int = 0
     parameters: int | None = None
     multiply_adds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """A file of a run that stands for ``kinds``, at a step."""
+
+    run: int
+    kinds: Sequence[str]
+    step: int
+    path: Path
+    size: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +228,23 @@ class History:
         return bool(claimed)
 
     @_patient
+    def release(self, experiment: int) -> None:
+        """Give back an experiment that was claimed and not begun: it waits in the queue as before."""
+        with writing(self._database):
+            self._database.execute("UPDATE queue SET claimed_by = NULL WHERE experiment = ?", [experiment])
+            self._database.execute("UPDATE experiments SET status = 'waiting' WHERE id = ?", [experiment])
+
+    def waiting_beside(self, experiment: int) -> list[tuple[int, ExperimentConfig]]:
+        """The other experiments of its sweep whose turn this process may take, in the queue's order."""
+        rows = self._database.execute(
+            "SELECT e.id, e.config FROM queue q JOIN experiments e ON e.id = q.experiment"
+            " WHERE e.sweep = (SELECT sweep FROM experiments WHERE id = ?) AND e.id <> ? AND q.claimed_by IS NULL"
+            " AND NOT q.held AND e.deleted IS NULL AND (q.process = ? OR q.process IS NULL) ORDER BY q.rank",
+            [experiment, experiment, self._process],
+        ).fetchall()
+        return [(row[0], ExperimentConfig.from_dict(json.loads(row[1]))) for row in rows]
+
+    @_patient
     def finish_experiment(self, experiment: int, status: str, message: str) -> None:
         """Record how an experiment ended and take it out of the queue; an interrupted one stays there, held, for next time."""
         with writing(self._database):
@@ -249,6 +279,7 @@ class History:
         names = {row.id: row.name for row in experiment_rows(self._database, experiment)}
         return [
             Member(
+                experiment=experiment,
                 run=row["run"],
                 role=row["role"],
                 name=names[row["run"]],
@@ -453,19 +484,21 @@ class History:
             )
 
     @_patient
-    def record_artefact(self, run: int, kinds: Sequence[str], step: int, path: Path, size: int, sha256: str) -> tuple[Path, ...]:
-        """Record a file of a run under one or more kinds; the files that nothing of the run refers to any more.
+    def record_artefacts(self, files: Sequence[Artefact]) -> tuple[Path, ...]:
+        """Record files of runs, all or none; the files that nothing of these runs refers to any more.
 
         The hash of the weights is what children's fingerprints stand on.
         """
-        folder = files_folder(self.path)
+        folder, gone = files_folder(self.path), list[Path]()
         with writing(self._database):
-            before = self._paths(run)
-            for kind in kinds:
-                self._keep_file(run, kind, step, path, size, sha256)
-            if "weights" in kinds:
-                self._database.execute("UPDATE runs SET weights_sha256 = ? WHERE id = ?", [sha256, run])
-            return tuple(folder / gone for gone in before - self._paths(run))
+            for file in files:
+                before = self._paths(file.run)
+                for kind in file.kinds:
+                    self._keep_file(file.run, kind, file.step, file.path, file.size, file.sha256)
+                if "weights" in file.kinds:
+                    self._database.execute("UPDATE runs SET weights_sha256 = ? WHERE id = ?", [file.sha256, file.run])
+                gone += [folder / path for path in before - self._paths(file.run)]
+        return tuple(gone)
 
     def _keep_file(self, run: int, kind: str, step: int, path: Path, size: int, sha256: str) -> None:
         relative = path.relative_to(files_folder(self.path)).as_posix()

@@ -1,0 +1,183 @@
+"""Experiments of a sweep done at once: their students are one batched model, and each has its own rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.experiments import TINY, engine
+from workbench.distill import checkpoints
+from workbench.driver import Control
+from workbench.events import Event, ExperimentFinished, Metrics, RunFinished, RunStarted
+from workbench.experiment import companions, run_experiments
+from workbench.history import reading
+from workbench.history.database import open_for_reading
+from workbench.history.writing import History
+from workbench.sweep import expand
+
+SWEEP: dict[str, Any] = {"distillation.temperature": [1.0, 4.0, 20.0], "seeds": 2}
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    with History(tmp_path / "experiments.db") as opened:
+        yield opened
+
+
+def enqueue(history: History, sweep: dict[str, Any] = SWEEP, **changes: Any) -> list[int]:
+    tables = TINY | {"sweep": sweep} | changes
+    return history.enqueue_sweep(tables, expand(tables))[1]
+
+
+def do(history: History, experiments: list[int], control: Control | None = None) -> tuple[dict[int, str], list[Event]]:
+    events = list[Event]()
+    return run_experiments(engine(), history, experiments, control or Control(), events.append), events
+
+
+def do_all(history: History, experiments: list[int]) -> list[Event]:
+    events, done = list[Event](), set[int]()
+    for experiment in experiments:
+        if experiment not in done:
+            statuses, more = do(history, [experiment, *companions(history, experiment)])
+            assert set(statuses.values()) == {"done"}
+            done |= statuses.keys()
+            events += more
+    return events
+
+
+def rows(history: History, experiment: int) -> list[reading.RunRow]:
+    with closing(open_for_reading(history.path)) as database:
+        return reading.experiment_rows(database, experiment)
+
+
+def student(history: History, experiment: int) -> reading.RunRow:
+    return next(row for row in rows(history, experiment) if row.role == "student")
+
+
+def weights(history: History, run: int) -> dict[str, torch.Tensor]:
+    stored = history.weights_of(run)
+    return checkpoints.read(stored.path, stored.sha256)[0]
+
+
+def threads_and_company(history: History, run: int) -> int:
+    with closing(open_for_reading(history.path)) as database:
+        (text,) = database.execute("SELECT environment FROM runs WHERE id = ?", [run]).fetchone()
+    return int(json.loads(text)["together"])
+
+
+def after(count: int, then: Callable[[], None]) -> Callable[[Event], None]:
+    """Does something after so many metrics of students."""
+    left = [count]
+    students = set[int]()
+
+    def emit(event: Event) -> None:
+        if isinstance(event, RunStarted) and event.role == "student":
+            students.add(event.run)
+        if isinstance(event, Metrics) and event.run in students:
+            left[0] -= 1
+            if left[0] == 0:
+                then()
+
+    return emit
+
+
+def test_that_all_experiments_of_a_sweep_are_done_at_once_like_one_by_one(history: History, tmp_path: Path) -> None:
+    experiments = enqueue(history)
+    assert len(experiments) == 6
+    assert companions(history, experiments[0]) == experiments[1:]
+    events = do_all(history, experiments)
+    trained = [event for event in events if isinstance(event, RunFinished) and event.status == "done"]
+    roles = [event.role for event in trained]
+    assert [roles.count(role) for role in ("teacher", "baseline", "student")] == [2, 2, 6]
+    assert {event.status for event in events if isinstance(event, ExperimentFinished)} == {"done"}
+    with History(tmp_path / "alone.db") as alone:
+        for experiment in enqueue(alone):
+            assert do(alone, [experiment])[0] == {experiment: "done"}
+        for experiment in experiments:
+            ours, theirs = student(history, experiment), student(alone, experiment)
+            assert ours.figures.keys() == theirs.figures.keys()
+            assert ours.figures["test_errors"] == pytest.approx(theirs.figures["test_errors"], abs=5)
+            for name, value in weights(alone, theirs.id).items():
+                torch.testing.assert_close(weights(history, ours.id)[name], value, rtol=1e-3, atol=1e-4)
+            assert threads_and_company(history, ours.id) == 6
+            assert threads_and_company(alone, theirs.id) == 1
+
+
+def test_that_each_student_has_its_own_curve(history: History) -> None:
+    experiments = enqueue(history)
+    do_all(history, experiments)
+    with closing(open_for_reading(history.path)) as database:
+        curves = [
+            reading.curve(database, student(history, experiment).id, "loss", 100).value.tolist() for experiment in experiments
+        ]
+    assert len({tuple(curve) for curve in curves}) == 6
+    assert len({len(curve) for curve in curves}) == 1
+
+
+@pytest.mark.parametrize("count", [1, 8, 20, 40])
+def test_that_a_batch_interrupted_and_resumed_ends_bit_for_bit_like_one_left_alone(
+    count: int, history: History, tmp_path: Path
+) -> None:
+    experiments = enqueue(history)
+    control = Control()
+    statuses = run_experiments(engine(), history, experiments, control, after(count, control.interrupt))
+    assert set(statuses.values()) == {"interrupted"}
+    for experiment in experiments:
+        history.resume(experiment)
+    do_all(history, experiments)
+    with History(tmp_path / "whole.db") as whole:
+        do_all(whole, enqueue(whole))
+        for experiment in experiments:
+            ours, theirs = student(history, experiment), student(whole, experiment)
+            expected = weights(whole, theirs.id)
+            assert all(torch.equal(value, expected[name]) for name, value in weights(history, ours.id).items())
+            assert ours.figures == theirs.figures
+
+
+def test_that_stop_ends_all_under_way_with_a_checkpoint_each(history: History) -> None:
+    experiments = enqueue(history)
+    control = Control()
+    statuses = run_experiments(engine(), history, experiments, control, after(8, control.stop))
+    assert set(statuses.values()) == {"stopped"}
+    for experiment in experiments:
+        run = student(history, experiment)
+        assert run.status == "stopped"
+        assert history.artefact(run.id, "state") is not None
+
+
+def test_that_those_not_begun_when_a_person_stops_go_on_waiting(history: History) -> None:
+    experiments = enqueue(history)
+    control = Control()
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Metrics):
+            control.stop()
+
+    assert run_experiments(engine(), history, experiments, control, emit) == {experiments[0]: "stopped"}
+    assert history.next_in_queue() == experiments[1]
+    assert len(companions(history, experiments[1])) == 4
+
+
+def test_that_one_that_fails_does_not_fail_the_others(history: History) -> None:
+    experiments = enqueue(history, {"transfer.leave_out": [[3], ["cow"]], "seeds": 2})
+    statuses, events = do(history, experiments)
+    assert list(statuses.values()) == ["done", "done", "failed", "failed"]
+    messages = [event.message for event in events if isinstance(event, ExperimentFinished) and event.status == "failed"]
+    assert all("there is no class 'cow'" in message for message in messages)
+
+
+def test_that_only_students_of_one_kind_go_together(history: History) -> None:
+    experiments = enqueue(history, {"student.units": [8, 9], "seeds": 2})
+    assert companions(history, experiments[0]) == [experiments[1]]
+    assert companions(history, experiments[2]) == [experiments[3]]
+
+
+def test_that_students_that_cannot_be_stacked_are_done_one_by_one(history: History) -> None:
+    experiments = enqueue(history, student={"model": "cnn", "channels": 2, "units": 4})
+    assert companions(history, experiments[0]) == []
