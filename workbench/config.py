@@ -43,8 +43,8 @@ class DataConfig(_Checked):
     validation_fraction: float = setting(
         0.1,
         label="Validation share",
-        help="Share of the training cases kept aside to choose epochs by; the test split never chooses anything.",
-        low=0.01,
+        help="Share of the training cases kept aside to choose epochs by; the test split never chooses anything. 0 keeps none.",
+        low=0.0,
         high=0.5,
     )
     split_seed: int = setting(
@@ -260,6 +260,11 @@ class ExperimentConfig:
     teacher_seed: int = setting(
         0, label="Teacher seed", help="Seed of the first teacher; the next have the next numbers.", low=0, high=2**31 - 1
     )
+    refit: bool = setting(
+        False, label="Refit on all cases",
+        help="Train every model once more, on all training cases, for as many epochs as were best on validation, or for all "
+        "where the last weights are kept; the last weights are kept then, as in the paper.", advanced=True,
+    )  # fmt: skip
     data: DataConfig = field(default_factory=DataConfig)
     teachers: tuple[TeacherConfig, ...] = field(default_factory=lambda: (TeacherConfig(),))
     teacher_training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -275,12 +280,24 @@ class ExperimentConfig:
             raise ConfigError("teachers", "name at least one teacher: a student needs somebody to learn from")
         if sum(group.count for group in self.teachers) > 100:
             raise ConfigError("teachers", "an ensemble has at most 100 members")
+        if not self.data.validation_fraction:
+            self._check_nothing_is_chosen()
         if not self.transfer.labelled and self.distillation.hard_weight > 0:
             raise ConfigError("distillation.hard_weight", "must be 0 where the transfer set has no labels")
         if not self.transfer.fraction and self.distillation.baseline:
             raise ConfigError(
                 "distillation.baseline", "switch it off: with a transfer fraction of 0 it has no case to learn from"
             )
+
+    def _check_nothing_is_chosen(self) -> None:
+        """Without validation cases no epoch can be chosen."""
+        if self.refit:
+            raise ConfigError("data.validation_fraction", "must be above 0: refit first chooses the epochs on validation")
+        for path, training in (("teacher_training", self.teacher_training), ("training", self.training)):
+            if training.keep != "last":
+                raise ConfigError(f"{path}.keep", 'must be "last" where no cases are kept for validation')
+            if training.patience:
+                raise ConfigError(f"{path}.patience", "must be 0 where no cases are kept for validation")
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Self:

@@ -330,6 +330,8 @@ def _ensemble_figures(engine: Engine, ensemble: Ensemble, config: RunConfig) -> 
     found: dict[str, float] = {}
     for split, cases in (("validation", data.validation), ("test", data.test)):
         short = "val" if split == "validation" else split
+        if not len(cases):
+            continue
         numbers = figures(engine.ensemble_logits(ensemble, config.data, split), cases.labels, short)
         found |= {f"ensemble_{name}": value for name, value in numbers.items()}
     return found
@@ -342,12 +344,14 @@ def _finish(under_way: UnderWay, run: int, trainer: Trainer) -> None:
     weights = trainer.weights()
     _write_weights(under_way, run, trainer, weights)
     trainer.model.load_state_dict(weights)
-    on_validation = logits_on(trainer.model, data, data.validation.images)
     on_test = logits_on(trainer.model, data, data.test.images)
-    found = figures(on_validation, data.validation.labels, "val") | figures(on_test, data.test.labels, "test")
+    found = figures(on_test, data.test.labels, "test")
+    if len(data.validation):
+        found |= figures(logits_on(trainer.model, data, data.validation.images), data.validation.labels, "val")
+        found["best_epoch"] = float(trainer.best.epoch)
     if ensemble is not None:
         found |= fidelity(on_test, engine.ensemble_logits(ensemble, trainer.job.config.data, "test"))
-    history.record_figures(run, found | {"best_epoch": float(trainer.best.epoch)})
+    history.record_figures(run, found)
     cases, classes = on_test.shape
     history.record_predictions(run, "test", cases, classes, on_test.half().cpu().numpy().tobytes())
     history.record_speed(run, trainer.samples_per_second)

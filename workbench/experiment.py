@@ -17,7 +17,7 @@ from workbench.events import ExperimentFinished, ExperimentStarted, Loading, Not
 from workbench.history.liveness import ProcessLock
 from workbench.history.patience import Patience
 from workbench.history.writing import Entry, History, Member
-from workbench.plan import PlannedRun, baseline_of, goes_together, plan
+from workbench.plan import PlannedRun, goes_together, plan, refit_plan
 
 MOST_TOGETHER = 16
 """Experiments of a sweep that are done at once, so that others in the queue have not long to wait."""
@@ -118,9 +118,26 @@ def _device(under_way: UnderWay) -> ProcessLock | None:
 
 
 def _do(under_way: UnderWay, experiments: Sequence[int]) -> dict[int, tuple[str, str]]:
-    """Teachers one after the other, then everybody's baselines, then everybody's students; how each experiment ended."""
-    history, control = under_way.history, under_way.control
+    """Everybody's plan, then the refits of those that want them; how each experiment ended."""
     ends: dict[int, tuple[str, str]] = {}
+    _round(under_way, experiments, ends, _begun)
+    again = [experiment for experiment, end in ends.items() if not end[0] and _wants_refit(under_way, experiment)]
+    _round(under_way, again, ends, _refitted)
+    return {experiment: end if end[0] else _ended(under_way, experiment) for experiment, end in ends.items()}
+
+
+Settle = Callable[[Sequence[PlannedRun]], None]
+"""Trains baselines that wait where one of these runs, about to be entered, can then reuse one of them."""
+
+
+def _round(
+    under_way: UnderWay,
+    experiments: Sequence[int],
+    ends: dict[int, tuple[str, str]],
+    begin: Callable[[UnderWay, int, Settle], list[Member]],
+) -> None:
+    """Teachers one after the other, then everybody's baselines, then everybody's students; ``ends`` tells what failed."""
+    history, control = under_way.history, under_way.control
     baselines, students = list[Member](), list[Member]()
 
     def flush(members: list[Member]) -> None:
@@ -128,17 +145,17 @@ def _do(under_way: UnderWay, experiments: Sequence[int]) -> dict[int, tuple[str,
             do_runs(under_way, members)
             members.clear()
 
-    def settle(config: ExperimentConfig) -> None:
-        """Train the baselines so far where this experiment needs one of them, which it then reuses."""
-        if config.distillation.baseline and baseline_of(config) in [member.config for member in baselines]:
+    def settle(planned: Sequence[PlannedRun]) -> None:
+        if any(item.role == "baseline" and item.config in [one.config for one in baselines] for item in planned):
             flush(baselines)
 
     for experiment in experiments:
-        if control.ending and experiment != experiments[0]:
+        if control.ending and experiment != experiments[0] and experiment not in ends:
             history.release(experiment)
             continue
+        ends[experiment] = ("", "")
         try:
-            for member in _begun(under_way, experiment, settle):
+            for member in begin(under_way, experiment, settle):
                 if member.reused or (member.status == "done" and _has_weights(history, member)):
                     status = "reused" if member.reused else "done"
                     under_way.emit(RunFinished(member.run, experiment, member.role, member.name, status, "trained before"))
@@ -152,28 +169,55 @@ def _do(under_way: UnderWay, experiments: Sequence[int]) -> dict[int, tuple[str,
                     do_runs(under_way, [member])
         except Exception as error:
             ends[experiment] = ending(under_way, error, f"experiment {experiment}")
-        else:
-            ends[experiment] = ("", "")
     flush([member for member in baselines if ends[member.experiment] == ("", "")])
     flush([member for member in students if ends[member.experiment] == ("", "")])
-    return {experiment: end if end[0] else _ended(under_way, experiment) for experiment, end in ends.items()}
 
 
-def _begun(under_way: UnderWay, experiment: int, settle: Callable[[ExperimentConfig], None]) -> list[Member]:
-    """Check an experiment and enter its runs, where it is new; tell of it; its runs.
-
-    ``settle`` is called before they are entered.
-    """
+def _begun(under_way: UnderWay, experiment: int, settle: Settle) -> list[Member]:
+    """Check an experiment and enter its runs, where it is new; tell of it; its runs."""
     engine, history, emit = under_way.engine, under_way.history, under_way.emit
     config = history.experiment_config(experiment)
     data = engine.data(config.data, teller(under_way), under_way.control.cancelled)
     if not history.members(experiment):
         engine.check(config, history.past_run, teller(under_way))
-        settle(config)
-        _enter(under_way, experiment, plan(config, lambda run: history.past_run(run).config), data)
+        planned = plan(config, lambda run: history.past_run(run).config)
+        settle(planned)
+        _enter(under_way, experiment, planned, data)
     members = history.members(experiment)
     emit(ExperimentStarted(experiment, config.name, tuple(member.run for member in members)))
     return members
+
+
+def _wants_refit(under_way: UnderWay, experiment: int) -> bool:
+    """Whether an experiment's runs are all there and its refits not entered yet."""
+    config, members = under_way.history.experiment_config(experiment), under_way.history.members(experiment)
+    there = all(member.run not in under_way.failed for member in members) and not under_way.control.ending
+    return config.refit and there and all(member.config.data.validation_fraction for member in members)
+
+
+def _best_epochs(history: History, member: Member) -> int:
+    """How long a run is refitted: to its best epoch, or to its end where its last weights are the ones kept."""
+    best = history.figure(member.run, "best_epoch") if member.config.training.keep == "best" else None
+    return round(best or member.config.training.epochs)
+
+
+def _refitted(under_way: UnderWay, experiment: int, settle: Settle) -> list[Member]:
+    """Enter the refits of an experiment whose runs have chosen their epochs; tell of it; the refits."""
+    history = under_way.history
+    config, chosen = history.experiment_config(experiment), history.members(experiment)
+    epochs = [_best_epochs(history, member) for member in chosen]
+    planned = refit_plan(config, lambda run: history.past_run(run).config, epochs)
+    whole = next(item.config.data for item in planned if not item.past_run)
+    data = under_way.engine.data(whole, teller(under_way), under_way.control.cancelled)
+    settle(planned)
+    _enter(under_way, experiment, planned, data)
+    members = history.members(experiment)
+    under_way.emit(ExperimentStarted(experiment, config.name, tuple(member.run for member in members)))
+    refits = members[len(chosen) :]
+    for member, item, best, by in zip(refits, planned, epochs, chosen, strict=True):
+        if not member.reused and not item.past_run:
+            under_way.note(member.run, f"refitted on all cases for {best} epochs, after run {by.run} on validation")
+    return refits
 
 
 def _ended(under_way: UnderWay, experiment: int) -> tuple[str, str]:

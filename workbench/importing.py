@@ -25,8 +25,10 @@ def import_weights(engine: Engine, history: History, path: Path, config: RunConf
     model = build(config.model, data.shape, len(data.classes))
     model.load_state_dict(read_weights(path, model.state_dict()))
     model.to(data.device).eval()
-    on_validation, on_test = (logits_on(model, data, split.images) for split in (data.validation, data.test))
-    found = figures(on_validation, data.validation.labels, "val") | figures(on_test, data.test.labels, "test")
+    on_test = logits_on(model, data, data.test.images)
+    found = figures(on_test, data.test.labels, "test")
+    if len(data.validation):
+        found |= figures(logits_on(model, data, data.validation.images), data.validation.labels, "val")
 
     weights = history.new_folder() / "weights-0.safetensors"
     size, sha256 = checkpoints.write(weights, model.state_dict(), about_weights(data, config.model, 0))

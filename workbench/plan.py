@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from workbench.config import ExperimentConfig, ModelConfig, Role, RunConfig, TrainingConfig, TransferConfig
@@ -62,6 +62,34 @@ def plan(config: ExperimentConfig, past_config: Callable[[int], RunConfig]) -> t
         runs.append(PlannedRun(role="baseline", name="baseline", config=baseline_of(config)))
     runs.append(PlannedRun(role="student", name="student", config=student, parents=teachers))
     return tuple(runs)
+
+
+def refit_plan(
+    config: ExperimentConfig, past_config: Callable[[int], RunConfig], epochs: Sequence[int]
+) -> tuple[PlannedRun, ...]:
+    """The runs of a plan once more on all training cases, each with its last weights after the ``epochs`` that its run of the
+    plan was best after on validation: as the paper, which trains on all 60,000 of MNIST."""
+
+    def whole(training: TrainingConfig) -> TrainingConfig:
+        return dataclasses.replace(training, keep="last", patience=0)
+
+    everything = dataclasses.replace(
+        config,
+        refit=False,
+        data=dataclasses.replace(config.data, validation_fraction=0.0),
+        training=whole(config.training),
+        teacher_training=whole(config.teacher_training),
+    )
+    return tuple(
+        item
+        if item.past_run
+        else dataclasses.replace(
+            item,
+            name=f"{item.name}, refitted",
+            config=dataclasses.replace(item.config, training=dataclasses.replace(item.config.training, epochs=best)),
+        )
+        for item, best in zip(plan(everything, past_config), epochs, strict=True)
+    )
 
 
 def baseline_of(config: ExperimentConfig) -> RunConfig:

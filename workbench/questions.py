@@ -227,7 +227,7 @@ def soft_samples(config: ExperimentConfig, count: int = 24) -> Callable[[Engine,
         for item in plan(config, lambda run: history.past_run(run).config):
             if item.role == "teacher" and (run := item.past_run or history.find_reusable(engine.fingerprint(item.config, data))):
                 found.append(history.weights_of(run))
-        if not found:
+        if not found or not len(data.validation):
             return None
         labels = data.validation.labels.cpu().numpy()
         chosen = spread(labels, count)
@@ -279,6 +279,8 @@ def bias_samples(run: int) -> Callable[[Engine, History], BiasSamples]:
             raise DataError(
                 f"{past.config.data.dataset} is no longer what run {run} was trained on; put the files back as they were"
             )
+        if not len(data.validation):
+            raise DataError(f"run {run} was trained on all cases: none were kept for validation, by which a shift is chosen")
         ensemble = engine.ensemble([history.weights_of(run)], "arithmetic", data)
         counts = np.bincount(data.train.labels.cpu().numpy(), minlength=len(data.classes))
         seen = engine.seen(past.config, data)

@@ -59,7 +59,10 @@ class ResidentData:
 def resident(raw: RawData, config: DataConfig, device: torch.device | str) -> ResidentData:
     """Split and move a data set; a :class:`DataError` where a split would be empty."""
     train, validation = (raw.train, raw.validation) if raw.validation else _validation_split(raw.train, config)
-    if not len(train.labels) or not len(validation.labels) or not len(raw.test.labels):
+    if not config.validation_fraction:
+        train, validation = _all_cases(train, validation)
+    wanted = (train, validation, raw.test) if config.validation_fraction else (train, raw.test)
+    if not all(len(split.labels) for split in wanted):
         raise DataError(f"{raw.name} is too small: training, validation and test each need at least one case")
     moved = _moved(train, device)
     mean, deviation = _measured(moved.images) if config.standardise else ([0.0], [255.0])
@@ -180,7 +183,15 @@ def _mixed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
+def _all_cases(train: Arrays, validation: Arrays) -> tuple[Arrays, Arrays]:
+    """All cases to train on, none for validation."""
+    images, labels = np.concatenate([train.images, validation.images]), np.concatenate([train.labels, validation.labels])
+    return Arrays(images=images, labels=labels), Arrays(images=images[:0], labels=labels[:0])
+
+
 def _validation_split(train: Arrays, config: DataConfig) -> tuple[Arrays, Arrays]:
+    if not config.validation_fraction:
+        return train, Arrays(images=train.images[:0], labels=train.labels[:0])
     generator = np.random.default_rng([config.split_seed, 0x73706C])
     aside = np.zeros(len(train.labels), bool)
     for number in np.unique(train.labels):

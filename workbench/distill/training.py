@@ -264,6 +264,12 @@ class Trainer:
         metrics = Metrics(self.job.run, self.step, float(self.epochs_done), self.elapsed, values)
         return metrics, EpochEnded(self.job.run, self.step, self.epochs_done, better)
 
+    def end_epoch_unseen(self) -> EpochEnded:
+        """Count an epoch where there are no cases to validate on."""
+        self.epochs_done += 1
+        self._tick()
+        return EpochEnded(self.job.run, self.step, self.epochs_done, best=False)
+
     def diverged(self, loss: float, name: str) -> bool:
         """Whether a loss is no longer finite; the run has failed then."""
         if not math.isfinite(loss):
@@ -303,7 +309,7 @@ class Lessons(Protocol):
         """One step for everybody, on a batch of this epoch."""
 
     def validated(self) -> list[tuple[float, float]]:
-        """Everybody's accuracy and negative log-likelihood (nats) on validation."""
+        """Everybody's accuracy and negative log-likelihood (nats) on validation, of which there are cases."""
 
 
 def lessons(trainers: Sequence[Trainer], by: Lessons) -> Iterator[tuple[Event, ...]]:
@@ -319,6 +325,9 @@ def lessons(trainers: Sequence[Trainer], by: Lessons) -> Iterator[tuple[Event, .
     while not any(trainer.finished for trainer in trainers):
         epoch = first.epochs_done
         if first.step == (epoch + 1) * each:
+            if not len(first.job.data.validation):
+                yield tuple(trainer.end_epoch_unseen() for trainer in trainers)
+                continue
             found = by.validated()
             ends = [trainer.end_epoch(*figures) for trainer, figures in zip(trainers, found, strict=True)]
             for trainer, (_, loss) in zip(trainers, found, strict=True):

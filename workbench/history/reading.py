@@ -200,10 +200,10 @@ def list_sweeps(database: Database) -> list[SweepRow]:
 
 
 def sweep_points(database: Database, sweep: int) -> list[SweepPoint]:
-    """The experiments of a sweep in their order, each with its student's and its baseline's run."""
+    """The experiments of a sweep in their order, each with its student's and its baseline's run, refitted ones first of all."""
     runs: dict[int, dict[str, RunRow]] = {}
     members = "m.experiment IN (SELECT id FROM experiments WHERE sweep = ?) AND m.role IN ('student', 'baseline')"
-    for row in _rows(database, f"{_USED} WHERE {members} AND r.id NOT IN (SELECT run FROM bin)", [sweep]):
+    for row in _rows(database, f"{_USED} WHERE {members} AND r.id NOT IN (SELECT run FROM bin) ORDER BY m.position", [sweep]):
         runs.setdefault(row.experiment, {})[row.role] = row
     found = database.execute(
         "SELECT id, status, point FROM experiments WHERE sweep = ? AND deleted IS NULL ORDER BY id", [sweep]

@@ -298,10 +298,11 @@ class History:
 
     @_patient
     def enter(self, experiment: int, entries: Sequence[Entry]) -> tuple[int, ...]:
-        """Put the runs of an experiment into the history, waiting, all or none; their numbers."""
+        """Put runs of an experiment into the history, waiting, after those it has, all or none; their numbers."""
         runs: list[int] = []
         with writing(self._database):
-            for position, entry in enumerate(entries):
+            (start,) = self._database.execute("SELECT count(*) FROM members WHERE experiment = ?", [experiment]).fetchone()
+            for position, entry in enumerate(entries, start):
                 parents = [runs[parent] for parent in entry.parents]
                 run = entry.reused or self._add_run(experiment, entry, parents, secrets.token_hex(8))
                 self._add_member(experiment, position, run, entry.role, reused=bool(entry.reused))
@@ -459,6 +460,11 @@ class History:
         for name, value in figures.items():
             if math.isfinite(value):
                 self._database.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", [run, name, value])
+
+    def figure(self, run: int, name: str) -> float | None:
+        """A figure of a run, or None."""
+        row = self._database.execute("SELECT value FROM results WHERE run = ? AND name = ?", [run, name]).fetchone()
+        return None if row is None else float(row[0])
 
     @_patient
     def record_speed(self, run: int, samples_per_second: float) -> None:
