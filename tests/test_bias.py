@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.bias import best_shift, errors_at, mass, mass_shift
+from workbench.bias import best_shift, errors_at, mass, mass_shift, unseen_figures
 
 
 def drawn(seed: int, cases: int = 60, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -54,3 +54,15 @@ def test_that_a_class_that_was_never_seen_is_found_again() -> None:
 def test_that_the_mass_is_the_frequency_asked_for(seed: int, share: float) -> None:
     logits, _ = drawn(seed)
     assert mass(logits, [2], mass_shift(logits, [2], share)) == pytest.approx(share, abs=1e-6)
+
+
+def test_that_a_report_tells_errors_before_and_after_by_every_way() -> None:
+    (logits, labels), (others, known) = drawn(3, cases=2000), drawn(4, cases=2000)
+    found = unseen_figures((logits, labels), (others, known), [2], 0.25)
+    assert found["unseen_test_size"] == float((known == 2).sum())
+    assert found["unseen_shift"] == 0.0
+    assert found["unseen_test_errors"] == errors_at(others, known, [2], 0.0).errors
+    assert found["corrected_shift"] == best_shift(logits, labels, [2])
+    assert found["corrected_class_test_errors"] == errors_at(others, known, [2], found["corrected_shift"]).class_errors
+    assert found["mass_shift"] == mass_shift(logits, [2], 0.25)
+    assert found["paper_test_errors"] <= found["corrected_test_errors"] < found["unseen_test_errors"]

@@ -62,6 +62,18 @@ def test_that_refits_see_the_validation_cases_too(history: History) -> None:
     assert len(whole.validation) == 0
 
 
+def test_that_only_what_chooses_its_epochs_is_trained_twice(history: History) -> None:
+    config = tiny(refit=True, training__keep="last")
+    assert launch(history, config)[0] == "done"
+    assert [row.name for row in rows(history)] == [
+        *("teacher 1", "teacher 2", "teacher 1, refitted", "teacher 2, refitted", "baseline, refitted", "student, refitted")
+    ]
+    last = tiny(refit=True, training__keep="last", teacher_training__keep="last")
+    assert launch(history, last)[0] == "done"
+    assert [row.role for row in rows(history, 2)] == ["teacher", "teacher", "baseline", "student"]
+    assert history.past_run(rows(history, 2)[3].id).config.training.epochs == 3
+
+
 def test_that_an_experiment_interrupted_at_any_time_goes_on_to_its_refits(history: History, tmp_path: Path) -> None:
     for count in (3, 30, 60, 90):
         control = Control()

@@ -262,8 +262,8 @@ class ExperimentConfig:
     )
     refit: bool = setting(
         False, label="Refit on all cases",
-        help="Train every model once more, on all training cases, for as many epochs as were best on validation, or for all "
-        "where the last weights are kept; the last weights are kept then, as in the paper.", advanced=True,
+        help="Train on all training cases and keep the last weights, as in the paper, for as many epochs as were best on "
+        "validation in a training before; where the last weights are kept anyway, nothing has to be chosen first.", advanced=True,
     )  # fmt: skip
     data: DataConfig = field(default_factory=DataConfig)
     teachers: tuple[TeacherConfig, ...] = field(default_factory=lambda: (TeacherConfig(),))
@@ -288,6 +288,11 @@ class ExperimentConfig:
             raise ConfigError(
                 "distillation.baseline", "switch it off: with a transfer fraction of 0 it has no case to learn from"
             )
+
+    @property
+    def chooses(self) -> bool:
+        """Whether student and baseline choose their epochs on validation."""
+        return self.training.keep == "best" or self.training.patience > 0
 
     def _check_nothing_is_chosen(self) -> None:
         """Without validation cases no epoch can be chosen."""

@@ -11,8 +11,10 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass, field
 
+import numpy as np
 import torch
 
+from workbench.bias import unseen_figures
 from workbench.config import ModelConfig, RunConfig
 from workbench.distill import checkpoints
 from workbench.distill.data import ResidentData
@@ -347,7 +349,8 @@ def _finish(under_way: UnderWay, run: int, trainer: Trainer) -> None:
     on_test = logits_on(trainer.model, data, data.test.images)
     found = figures(on_test, data.test.labels, "test")
     if len(data.validation):
-        found |= figures(logits_on(trainer.model, data, data.validation.images), data.validation.labels, "val")
+        on_validation = logits_on(trainer.model, data, data.validation.images)
+        found |= figures(on_validation, data.validation.labels, "val") | _unseen(trainer.job, on_validation, on_test)
         found["best_epoch"] = float(trainer.best.epoch)
     if ensemble is not None:
         found |= fidelity(on_test, engine.ensemble_logits(ensemble, trainer.job.config.data, "test"))
@@ -355,6 +358,21 @@ def _finish(under_way: UnderWay, run: int, trainer: Trainer) -> None:
     cases, classes = on_test.shape
     history.record_predictions(run, "test", cases, classes, on_test.half().cpu().numpy().tobytes())
     history.record_speed(run, trainer.samples_per_second)
+
+
+def _unseen(job: Job, on_validation: torch.Tensor, on_test: torch.Tensor) -> dict[str, float]:
+    """How a run that has not seen every class does on the others, before and after a correction of its bias."""
+    data, classes = job.data, len(job.data.classes)
+    seen = job.data.train.labels[job.cases]
+    unseen = torch.bincount(seen[seen >= 0], minlength=classes).cpu().numpy() == 0
+    numbers = [number for number in range(classes) if unseen[number]]
+    if not 0 < len(numbers) < classes:
+        return {}
+    labels = data.train.labels[data.train.labels >= 0].cpu().numpy()
+    frequency = float(np.isin(labels, numbers).mean())
+    splits = [(on_validation, data.validation.labels), (on_test, data.test.labels)]
+    validation, test = [(logits.cpu().numpy(), labels.cpu().numpy()) for logits, labels in splits]
+    return unseen_figures(validation, test, numbers, frequency)
 
 
 def about_weights(data: ResidentData, model: ModelConfig, epoch: int) -> dict[str, object]:

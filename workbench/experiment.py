@@ -17,7 +17,7 @@ from workbench.events import ExperimentFinished, ExperimentStarted, Loading, Not
 from workbench.history.liveness import ProcessLock
 from workbench.history.patience import Patience
 from workbench.history.writing import Entry, History, Member
-from workbench.plan import PlannedRun, goes_together, plan, refit_plan
+from workbench.plan import PlannedRun, choosing, goes_together, plan, refit_plan
 
 MOST_TOGETHER = 16
 """Experiments of a sweep that are done at once, so that others in the queue have not long to wait."""
@@ -180,7 +180,7 @@ def _begun(under_way: UnderWay, experiment: int, settle: Settle) -> list[Member]
     data = engine.data(config.data, teller(under_way), under_way.control.cancelled)
     if not history.members(experiment):
         engine.check(config, history.past_run, teller(under_way))
-        planned = plan(config, lambda run: history.past_run(run).config)
+        planned = _first(history, config)
         settle(planned)
         _enter(under_way, experiment, planned, data)
     members = history.members(experiment)
@@ -192,7 +192,12 @@ def _wants_refit(under_way: UnderWay, experiment: int) -> bool:
     """Whether an experiment's runs are all there and its refits not entered yet."""
     config, members = under_way.history.experiment_config(experiment), under_way.history.members(experiment)
     there = all(member.run not in under_way.failed for member in members) and not under_way.control.ending
-    return config.refit and there and all(member.config.data.validation_fraction for member in members)
+    return config.refit and there and len(members) == len(_first(under_way.history, config))
+
+
+def _first(history: History, config: ExperimentConfig) -> tuple[PlannedRun, ...]:
+    """The runs of an experiment without its refits."""
+    return choosing(config, plan(config, lambda run: history.past_run(run).config))
 
 
 def _best_epochs(history: History, member: Member) -> int:
@@ -214,8 +219,8 @@ def _refitted(under_way: UnderWay, experiment: int, settle: Settle) -> list[Memb
     members = history.members(experiment)
     under_way.emit(ExperimentStarted(experiment, config.name, tuple(member.run for member in members)))
     refits = members[len(chosen) :]
-    for member, item, best, by in zip(refits, planned, epochs, chosen, strict=True):
-        if not member.reused and not item.past_run:
+    for member, best, by in zip(refits, epochs, chosen, strict=False):
+        if not member.reused:
             under_way.note(member.run, f"refitted on all cases for {best} epochs, after run {by.run} on validation")
     return refits
 

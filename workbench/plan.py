@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -64,11 +65,22 @@ def plan(config: ExperimentConfig, past_config: Callable[[int], RunConfig]) -> t
     return tuple(runs)
 
 
+def choosing(config: ExperimentConfig, planned: Sequence[PlannedRun]) -> tuple[PlannedRun, ...]:
+    """Of an experiment to be refitted, the runs that choose their epochs on validation, with those they need: none, where
+    all keep their last weights."""
+    if not config.refit or config.chooses:
+        return tuple(planned)
+    teachers = config.teacher_training.keep == "best" or config.teacher_training.patience
+    return tuple(item for item in planned if item.role == "teacher" and (teachers or item.past_run))
+
+
 def refit_plan(
     config: ExperimentConfig, past_config: Callable[[int], RunConfig], epochs: Sequence[int]
 ) -> tuple[PlannedRun, ...]:
-    """The runs of a plan once more on all training cases, each with its last weights after the ``epochs`` that its run of the
-    plan was best after on validation: as the paper, which trains on all 60,000 of MNIST."""
+    """The runs of a plan on all training cases, with their last weights: as the paper, which trains on all 60,000 of MNIST.
+
+    ``epochs`` are those that the runs of :func:`choosing` were best after; the others train for as long as they were to.
+    """
 
     def whole(training: TrainingConfig) -> TrainingConfig:
         return dataclasses.replace(training, keep="last", patience=0)
@@ -86,9 +98,11 @@ def refit_plan(
         else dataclasses.replace(
             item,
             name=f"{item.name}, refitted",
-            config=dataclasses.replace(item.config, training=dataclasses.replace(item.config.training, epochs=best)),
+            config=dataclasses.replace(
+                item.config, training=dataclasses.replace(item.config.training, epochs=best or item.config.training.epochs)
+            ),
         )
-        for item, best in zip(plan(everything, past_config), epochs, strict=True)
+        for item, best in itertools.zip_longest(plan(everything, past_config), epochs)
     )
 
 

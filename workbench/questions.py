@@ -16,7 +16,7 @@ from workbench.config import DataConfig, ExperimentConfig, ModelConfig
 from workbench.distill import sources
 from workbench.distill.raw_data import spread
 from workbench.errors import DataError, WorkbenchError
-from workbench.plan import plan
+from workbench.plan import choosing, plan
 from workbench.sweep import expand
 
 if TYPE_CHECKING:
@@ -96,8 +96,11 @@ def summarise(config: ExperimentConfig) -> Callable[[Engine, History], PlanSumma
         student = len(planned) - 1
         cases, counts = engine.transfer(config, data)
         own = engine.own(config.data, config.transfer.images) if config.transfer.images else None
-        seconds: list[float | None] = [
-            engine.seconds(item.config) for item, there in zip(planned, reused, strict=True) if not there
+        first = choosing(config, planned)
+        seconds = [
+            engine.seconds(item.config)
+            for item, there in zip(planned, reused, strict=True)
+            for _ in range((item in first and not there) + (config.refit and not item.past_run))
         ]
         return PlanSummary(
             teachers=len(teachers),
@@ -146,9 +149,11 @@ def summarise_sweep(tables: dict[str, Any]) -> Callable[[Engine, History], Sweep
         experiments = expand(tables)
         for _, config in experiments:
             data = engine.check(config, history.past_run, download=False)
-            for item in plan(config, lambda run: history.past_run(run).config):
-                mark = "" if not item.reusable else engine.fingerprint(item.config, data)
-                if item.past_run or mark in there or engine.stand_in(item, history, data, verify=False)[0]:
+            planned = plan(config, lambda run: history.past_run(run).config)
+            refits = [(item, "refitted ") for item in planned if config.refit and not item.past_run]
+            for item, again in [*((item, "") for item in choosing(config, planned)), *refits]:
+                mark = "" if not item.reusable else again + engine.fingerprint(item.config, data)
+                if item.past_run or mark in there or (not again and engine.stand_in(item, history, data, verify=False)[0]):
                     reused += 1
                     continue
                 there |= {mark} - {""}
