@@ -145,7 +145,7 @@ def test_that_a_live_database_of_another_application_is_refused_though_its_log_i
 
 def test_that_a_torn_history_is_a_sentence(place: Path) -> None:
     torn(place)
-    with pytest.raises(HistoryError, match="cannot be used as a history"):
+    with pytest.raises(HistoryError, match="cannot be (used|read) as a history"):
         open_database(place)
 
 
@@ -269,3 +269,37 @@ def test_that_several_processes_may_make_the_same_history_at_once(tmp_path: Path
     with closing(open_for_reading(paths[0])) as database:
         assert database.execute("SELECT count(*) FROM processes").fetchone()[0] == 3
     assert os.listdir(tmp_path / "0.files" / "locks") == []
+
+
+WRITES_AND_READS = """
+import sys
+from contextlib import closing
+from pathlib import Path
+from tests.experiments import tiny
+from workbench.history.database import check_history, open_for_reading
+from workbench.history.writing import History
+path = Path(sys.argv[1])
+with History(path) as history:
+    check_history(path)
+    with closing(open_for_reading(path)):
+        pass
+    print("open", flush=True)
+    sys.stdin.readline()
+    history.enqueue(tiny())
+    print("written", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_that_what_is_written_beside_one_who_leaves_is_there_for_all(tmp_path: Path, python: Start) -> None:
+    path = tmp_path / "experiments.db"
+    process = python(WRITES_AND_READS, path)
+    said(process, "open")
+    with closing(sqlite3.connect(path)) as other:  # Python's own SQLite, as datasette's and other tools'
+        other.execute("SELECT count(*) FROM runs").fetchone()
+    go_on(process)
+    said(process, "written")
+    process.kill()
+    process.wait()
+    with closing(open_for_reading(path)) as database:
+        assert database.execute("SELECT count(*) FROM experiments").fetchone()[0] == 1

@@ -210,16 +210,11 @@ def _writable(path: Path) -> bool:
 
 def _checked_content(path: Path) -> bool:
     """Whether it is a database without a table yet; raises where it is not a history of this version."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(100)
-    except OSError as error:
-        raise HistoryError(f"{path} cannot be read: {error.strerror}") from None
-    if head[:16] != b"SQLite format 3\0" or len(head) < 100:
-        raise HistoryError(f"{path} is not a history: it is not an SQLite file; name another with --history")
-    version, application = int.from_bytes(head[60:64], "big"), int.from_bytes(head[68:72], "big")
+    version, application, _ = _content(path, "ro&immutable=1")
     if not version and not application:
-        version, application, tables = _content_with_log(path)
+        # its newest part may stand in its log alone; without a log, leave no trace of having looked
+        logged = Path(f"{path}-wal").exists()
+        version, application, tables = _content(path, "ro" if logged else "ro&immutable=1")
         if not version and not application and not tables:
             return True
     if application != APPLICATION_ID:
@@ -232,14 +227,19 @@ def _checked_content(path: Path) -> bool:
     return False
 
 
-def _content_with_log(path: Path) -> tuple[int, int, int]:
-    """(version, application, tables) of a database, whose newest part may still stand in its write-ahead log alone."""
-    mode = "ro" if Path(f"{path}-wal").exists() else "ro&immutable=1"  # without a log, leave no trace of having looked
+def _content(path: Path, mode: str) -> tuple[int, int, int]:
+    """(version, application, tables) of a database, asked of SQLite alone.
+
+    A file that Python itself had opened would on closing take all of this process's locks from it, as POSIX has it;
+    another process would then take itself for the last, and remove the log that this one goes on writing into.
+    """
     try:
         with contextlib.closing(_connect(path, mode)) as database:
             numbers = [database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")]
             tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     except SqliteError as error:
+        if "not a database" in str(error):
+            raise HistoryError(f"{path} is not a history: it is not an SQLite file; name another with --history") from None
         raise HistoryError(f"{path} cannot be read as a history: {error}") from None
     return numbers[0], numbers[1], tables
 
