@@ -408,7 +408,7 @@ class TestLists:
         damaged.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
         result = workbench("runs", "--history", damaged)
         assert (result.exit_code, result.stdout) == (2, "")
-        assert result.stderr.startswith("workbench: the history cannot be read (")
+        assert "cannot be read as a history: database disk image is malformed; restore one of its copies" in result.stderr
 
     def test_that_a_device_named_before_the_command_is_the_commands(self, folder: Path) -> None:
         result = CliRunner().invoke(cli, ["--device", "tpu", "run", "../tiny.toml"])

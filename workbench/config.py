@@ -341,6 +341,11 @@ class RunConfig:
         return _plain(self)
 
 
+def sameness(experiment: Mapping[str, Any]) -> str:
+    """An experiment's nested tables as one text, its name and description left out: what two Launches have in common."""
+    return json.dumps({key: value for key, value in experiment.items() if key not in ("name", "description")}, sort_keys=True)
+
+
 ENGINE_VERSION = 2
 """Raised when the same config no longer gives the same weights; part of every fingerprint."""
 

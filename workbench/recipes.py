@@ -92,6 +92,9 @@ def with_values(tables: Mapping[str, Any], changes: Sequence[tuple[str, Any]]) -
 
 
 def _set(tables: dict[str, Any], path: str, value: Any) -> None:
+    if path.startswith("sweep.") and path.count(".") > 1:
+        tables.setdefault("sweep", {})[path.removeprefix("sweep.")] = value  # its keys are dotted paths themselves
+        return
     *parents, last = path.split(".")
     if not all((*parents, last)):
         raise ConfigError(path, "is not a dotted path such as distillation.temperature")

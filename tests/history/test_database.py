@@ -145,7 +145,7 @@ def test_that_a_live_database_of_another_application_is_refused_though_its_log_i
 
 def test_that_a_torn_history_is_a_sentence(place: Path) -> None:
     torn(place)
-    with pytest.raises(HistoryError, match="cannot be (used|read) as a history"):
+    with pytest.raises(HistoryError, match=r"cannot be (used|read) as a history"):
         open_database(place)
 
 

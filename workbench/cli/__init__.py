@@ -61,8 +61,8 @@ def cli(ctx: click.Context, history: Path, folders: tuple[Path, ...], device: st
     ctx.exit(open_window(history, folders, device, theme))
 
 
-for command in (doing.run, doing.resume, doing.import_, doing.bias, doing.doctor, showing.recipes, showing.datasets, showing.runs,
-                showing.show, showing.compare, showing.sweeps):  # fmt: skip
+for command in (doing.run, doing.resume, doing.paper, doing.import_, doing.bias, doing.doctor, showing.recipes, showing.datasets,
+                showing.runs, showing.show, showing.compare, showing.sweeps):  # fmt: skip
     cli.add_command(command)
 
 

@@ -14,15 +14,16 @@ import click
 
 from workbench import __version__
 from workbench.cli.options import LARGEST, data_option, device_option, history_option, json_option, training_options
-from workbench.cli.tables import run_object, sweep_table, table
+from workbench.cli.tables import run_object, score_object, scoreboard, sweep_table, table
 from workbench.config import ExperimentConfig
 from workbench.errors import HistoryError, WorkbenchError
 from workbench.history import reading
-from workbench.history.database import SQLITE_VERSION, check_history, open_for_reading, wal_is_safe
+from workbench.history.database import SQLITE_VERSION, check_history, open_database, open_for_reading, wal_is_safe
 from workbench.history.doctor import examine, forget_states, usage
 from workbench.history.doctor import repair as repair_history
 from workbench.progress import ProgressPrinter
 from workbench.recipes import key_values, naming, recipe_tables, with_values
+from workbench.settings import closest
 from workbench.sweep import expand
 
 if TYPE_CHECKING:
@@ -99,6 +100,73 @@ def resume(
         return [row.experiment]
 
     ctx.exit(_do(history, settings, queue, as_json))
+
+
+@click.command()
+@click.argument("names", metavar="[CLAIM]…", nargs=-1)
+@click.option("--form", type=click.Choice(["short", "paper", "both"]), default="both", show_default=True, help="Which recipes.")
+@click.option("--run", "wanted", is_flag=True, help="First do what is missing of these claims.")
+@training_options
+@click.pass_context
+def paper(
+    ctx: click.Context,
+    names: tuple[str, ...],
+    form: str,
+    wanted: bool,
+    history: Path,
+    folders: tuple[Path, ...],
+    device: str,
+    threads: int,
+    share: bool,
+    as_json: bool,
+) -> None:
+    """The paper's claims, its figures and ours; with --run what is missing is done first, and may take a night."""
+    from workbench import claims
+
+    known = [claim.name for claim in claims.CLAIMS]
+    for name in names:
+        if name not in known:
+            raise WorkbenchError(f"there is no claim {name!r}{closest(name, known)}; the claims are {', '.join(known)}")
+    forms: list[claims.Form] = ["short", "paper"] if form == "both" else [form]  # type: ignore[list-item]
+
+    def board() -> list[claims.Score]:
+        if not history.exists():
+            raise HistoryError(f"there is no history at {history}; `workbench paper --run --form short` makes one")
+        with contextlib.closing(open_for_reading(history)) as database:
+            return [score for score in claims.scoreboard(database, forms) if not names or score.claim.name in names]
+
+    status = 0
+    if wanted:
+        check_history(history)
+        with contextlib.closing(open_database(history)):
+            pass
+        for recipe in dict.fromkeys(score.recipe for score in board() if score.missing):
+            missing = next(score.missing for score in board() if score.recipe == recipe)
+            tables = recipe_tables(recipe)
+            configs = [config for _, config in missing]
+            settings = _settings(device, threads, folders, share)
+            status = max(status, _do(history, settings, _queue_sweep(tables, missing), False, configs))
+            if status == 130:
+                ctx.exit(status)
+    if as_json:
+        click.echo(json.dumps([score_object(score) for score in board()]))
+    else:
+        click.echo(scoreboard(board()))
+    ctx.exit(status)
+
+
+def _queue_sweep(
+    tables: dict[str, Any], experiments: Sequence[tuple[dict[str, Any], ExperimentConfig]]
+) -> Callable[[Any], list[int]]:
+    """Puts some experiments of a recipe into the queue."""
+
+    def queue(history: Any) -> list[int]:
+        if "sweep" not in tables:
+            return [history.enqueue(config) for _, config in experiments]
+        numbers: list[int] = history.enqueue_sweep(tables, experiments)[1]
+        return numbers
+
+    return queue
 
 
 @click.command()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.history import reading
 from workbench.sweep import words
+
+if TYPE_CHECKING:
+    from workbench.claims import Score
 
 
 def run_object(database: Any, row: reading.RunRow) -> dict[str, Any]:
@@ -80,6 +83,49 @@ def sweep_table(points: Sequence[reading.SweepPoint]) -> str:
             f"{words(one.point) or 'all':40} {len(one.experiments):>5} {cells[0]:>18} {cells[1]:>18} {cells[2]:>18}{best}"
         )
     return "\n".join(lines)
+
+
+def scoreboard(scores: Sequence[Score]) -> str:
+    """The paper's claims as text: the paper's figure, ours in each form, and whether it holds."""
+    lines: list[str] = []
+    for claim in dict.fromkeys(score.claim for score in scores):
+        lines += [f"{claim.name}: {claim.statement} (section {claim.section})", f"  {'paper':14} {claim.figures}"]
+        for score in scores:
+            if score.claim == claim:
+                form = "in its form" if score.form == "paper" else "short form"
+                ours = score.verdict.ours if score.verdict else f"`workbench paper --run {claim.name} --form {score.form}`"
+                lines.append(f"  {form:14} {score.standing}: {ours}")
+                if score.runs:
+                    lines.append(f"  {'':14} {_span(score.runs)}")
+        lines += [f"  {'measure':14} {claim.measure}", ""]
+    return "\n".join(lines).rstrip()
+
+
+def score_object(score: Score) -> dict[str, Any]:
+    """A claim in one form as the command line's JSON shows it."""
+    return {
+        "claim": score.claim.name,
+        "section": score.claim.section,
+        "statement": score.claim.statement,
+        "form": score.form,
+        "recipe": score.recipe,
+        "paper": score.claim.figures,
+        "ours": score.verdict.ours if score.verdict else None,
+        "holds": score.verdict.holds if score.verdict else None,
+        "standing": score.standing,
+        "runs": list(score.runs),
+    }
+
+
+def _span(runs: Sequence[int]) -> str:
+    """Numbers of runs in few words: ``runs 3 to 9, 12``."""
+    parts: list[list[int]] = []
+    for run in sorted(runs):
+        if parts and run == parts[-1][-1] + 1:
+            parts[-1].append(run)
+        else:
+            parts.append([run])
+    return "runs " + ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]} to {part[-1]}" for part in parts)
 
 
 def _whole(value: float | None) -> int | None:

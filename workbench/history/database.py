@@ -240,7 +240,8 @@ def _content(path: Path, mode: str) -> tuple[int, int, int]:
     except SqliteError as error:
         if "not a database" in str(error):
             raise HistoryError(f"{path} is not a history: it is not an SQLite file; name another with --history") from None
-        raise HistoryError(f"{path} cannot be read as a history: {error}") from None
+        advice = "restore one of its copies (File → Restore a backup) or name another with --history"
+        raise HistoryError(f"{path} cannot be read as a history: {error}; {advice}") from None
     return numbers[0], numbers[1], tables
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from sqlite_utils import Database
 
 from workbench.bias import Correction
-from workbench.config import RunConfig
+from workbench.config import RunConfig, sameness
 from workbench.errors import HistoryError
 from workbench.history.database import files_folder
 
@@ -209,6 +209,21 @@ def sweep_points(database: Database, sweep: int) -> list[SweepPoint]:
         "SELECT id, status, point FROM experiments WHERE sweep = ? AND deleted IS NULL ORDER BY id", [sweep]
     ).fetchall()
     return [SweepPoint(experiment=row[0], status=row[1], point=json.loads(row[2]), runs=runs.get(row[0], {})) for row in found]
+
+
+def finished_experiments(database: Database) -> dict[str, int]:
+    """The newest finished experiment of each configuration, which is a key as :func:`workbench.config.sameness` gives it."""
+    rows = database.execute("SELECT id, config FROM experiments WHERE status = 'done' AND deleted IS NULL ORDER BY id").fetchall()
+    return {sameness(json.loads(row["config"])): row["id"] for row in rows}
+
+
+def rows_of(database: Database, experiments: Sequence[int]) -> dict[int, list[RunRow]]:
+    """The runs that experiments use, in the order of their plans."""
+    found: dict[int, list[RunRow]] = {experiment: [] for experiment in experiments}
+    some = f"WHERE m.experiment IN ({_marks(list(found))}) ORDER BY m.experiment, m.position"
+    for row in _rows(database, f"{_USED} {some}", list(found)):
+        found[row.experiment].append(row)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
