@@ -105,6 +105,11 @@ def test_that_a_name_changes_nothing(history: History) -> None:
     assert verdict(history, "mnist-table").holds is True
 
 
+def test_that_where_there_is_nothing_to_gain_nothing_is_decided(history: History) -> None:
+    fill(history, "mnist-table-short", lambda _: table(0, 40.0) | {"baseline": {"test_errors": 30.0}})
+    assert verdict(history, "mnist-table").holds is None
+
+
 @pytest.mark.parametrize(
     ("errors", "wide", "narrow"),
     [
@@ -180,8 +185,12 @@ def test_that_the_command_line_shows_the_claims_and_does_what_is_missing(tmp_pat
     assert "did you mean 'mnist-table'" in wrong.output
     small = recipe_tables("mnist-table-short")
     small["teacher_training"]["epochs"] = small["training"]["epochs"] = 1
-    monkeypatch.setattr(claims, "recipe_tables", lambda name: small)
-    monkeypatch.setattr("workbench.cli.doing.recipe_tables", lambda name: small)
+
+    def tables(name: str) -> dict[str, Any]:
+        return small if name == "mnist-table-short" else recipe_tables(name)
+
+    monkeypatch.setattr(claims, "recipe_tables", tables)
+    monkeypatch.setattr("workbench.cli.doing.recipe_tables", tables)
     done = CliRunner().invoke(cli, ["paper", "mnist-table", "--run", "--json", *given])
     assert done.exit_code == 0, done.output
     (shown,) = json.loads(done.stdout.strip().splitlines()[-1])

@@ -132,12 +132,15 @@ def _above(found: Estimate, limit: float) -> bool | None:
 def _table(tried: Sequence[Tried]) -> Verdict:
     hard, soft = _each(tried, "baseline", "test_errors"), _each(tried, "student", "test_errors")
     teacher, cases = estimate(_each(tried, "student", "ensemble_test_errors")), tried[0].figure("student", "test_size") or 0
-    share = estimate([(one - other) / (one - teacher.mean) for one, other in zip(hard, soft, strict=True)])
     words = (
         f"teacher {teacher.mean:.0f}, hard {estimate(hard).words('.1f')}, distilled {estimate(soft).words('.1f')} "
-        f"of {cases:,.0f}: {share.mean:.0%} of the gap"
+        f"errors of {cases:,.0f}"
     )
-    return Verdict(ours=words, holds=_above(share, 0.5))
+    gap = estimate(hard).mean - teacher.mean
+    if gap <= 0:
+        return Verdict(ours=f"{words}: there is no gap", holds=None)
+    share = estimate([(one - other) / gap for one, other in zip(hard, soft, strict=True)])
+    return Verdict(ours=f"{words}: {share.words('.0%')} of the gap", holds=_above(share, 0.5))
 
 
 def _wide(tried: Sequence[Tried]) -> Verdict:
@@ -213,12 +216,15 @@ def _little(tried: Sequence[Tried]) -> Verdict:
         return _each(tried, role, "test_accuracy", transfer__fraction=fraction)
 
     hard, soft, whole = accuracy("baseline", few), accuracy("student", few), accuracy("baseline", all_)
-    share = estimate([(s - h) / (w - h) for s, h, w in zip(soft, hard, whole, strict=True)])
     words = (
         f"{few:.0%} of the cases: hard {estimate(hard).mean:.2%}, soft {estimate(soft).mean:.2%}; "
-        f"all, hard {estimate(whole).mean:.2%}: {share.words('.0%')} of the distance"
+        f"all, hard {estimate(whole).mean:.2%}"
     )
-    return Verdict(ours=words, holds=_above(share, 0.9))
+    distance = estimate(whole).mean - estimate(hard).mean
+    if distance <= 0:
+        return Verdict(ours=f"{words}: there is no distance", holds=None)
+    share = estimate([(one - other) / distance for one, other in zip(soft, hard, strict=True)])
+    return Verdict(ours=f"{words}: {share.words('.0%')} of the distance", holds=_above(share, 0.9))
 
 
 def _without(tried: Sequence[Tried]) -> Verdict:
