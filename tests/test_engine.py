@@ -15,6 +15,7 @@ from tests.experiments import engine as shared_engine
 from tests.experiments import tiny
 from workbench.config import DataConfig, DistillationConfig, RunConfig, TrainingConfig, TransferConfig
 from workbench.distill import training
+from workbench.distill.ensembles import soft_targets
 from workbench.distill.training import Trainer
 from workbench.engine import Engine, EngineSettings
 from workbench.errors import Cancelled, ConfigError, WorkbenchError
@@ -128,7 +129,7 @@ def test_that_teachers_see_by_default_what_the_student_sees(settings: dict[str, 
     seen, _ = seen_by(trainer)
     positions = trainer.views.batches(0, trainer.job.steps_per_epoch)[0][0]
     loss = trainer._loss(trainer.model(seen), positions, seen)
-    targets = job.ensemble.soft_targets(seen, 4.0)
+    targets = soft_targets(job.ensemble.member_logits(seen), 4.0, "arithmetic")
     wanted = torch.nn.functional.kl_div(torch.log_softmax(trainer.model(seen) / 4.0, dim=1), targets, reduction="batchmean")
     assert loss.soft is not None
     torch.testing.assert_close(loss.soft, wanted)
@@ -158,7 +159,9 @@ class TestOwnImages:
         assert plain.soft_targets is not None
         torch.testing.assert_close(job.soft_targets[:count], plain.soft_targets)
         own = job.data.view(job.data.train.images[-7:])
-        torch.testing.assert_close(job.soft_targets[count:], digits.ensemble().soft_targets(own, 4.0))
+        torch.testing.assert_close(
+            job.soft_targets[count:], soft_targets(digits.ensemble().member_logits(own), 4.0, "arithmetic")
+        )
         assert torch.equal(job.data.mean, plain.data.mean)
 
     def test_that_a_student_with_jitter_sees_them_jittered(self, tmp_path: Path) -> None:

@@ -331,4 +331,14 @@ CLAIMS: tuple[Claim, ...] = (
         measure="holds where students of every width make fewer errors than on hard targets, by more than the 95% interval",
         judge=_without,
     ),
+    Claim(
+        name="logit-matching",
+        recipe="logit-matching",
+        section="2.1",
+        statement="At high temperatures distillation is the matching of logits",
+        figures="shown by its gradient",
+        measure="holds where students at the highest temperature and by explicit matching make alike many errors, within the "
+        "95% interval",
+        judge=_matching,
+    ),
 )

@@ -164,6 +164,10 @@ class DistillationConfig(_Checked):
         low=0.0,
         high=1.0,
     )
+    match: str = setting(
+        "targets", label="Match", help="Soft targets at T, or the teachers' logits themselves (T is not used then), to which "
+        "high temperatures tend (section 2.1).", choices=("targets", "logits"), advanced=True,
+    )  # fmt: skip
     mean: str = setting(
         "arithmetic", label="Ensemble mean", help="How the members' predictive distributions are combined.",
         choices=("arithmetic", "geometric"),

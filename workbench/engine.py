@@ -27,7 +27,7 @@ from workbench.config import (
 )
 from workbench.distill import checkpoints, sources
 from workbench.distill.data import ResidentData, resident, transfer_cases, with_own
-from workbench.distill.ensembles import Ensemble, LogitCache, combined_logits, soft_targets
+from workbench.distill.ensembles import Ensemble, LogitCache, combined_logits, targets_for
 from workbench.distill.evaluation import logits_on
 from workbench.distill.models import ModelSize, build, model_size
 from workbench.distill.random_state import random_state_kept
@@ -351,7 +351,7 @@ class Engine:
                 logits = self._logits.members(
                     ensemble, where, lambda member: logits_on(member, data, data.train.images, cases, tick)
                 )
-            targets = soft_targets(logits, config.distillation.temperature, ensemble.mean)
+            targets = targets_for(logits, config.distillation)
         return Job(run=run, config=config, data=data, cases=cases, ensemble=ensemble, soft_targets=targets)
 
     def ensemble_logits(self, ensemble: Ensemble, config: DataConfig, split: str) -> torch.Tensor:

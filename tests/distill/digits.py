@@ -11,7 +11,7 @@ from torch import nn
 from workbench.config import DataConfig, DistillationConfig, ModelConfig, RunConfig, TrainingConfig, TransferConfig
 from workbench.distill import sources
 from workbench.distill.data import ResidentData, resident, transfer_cases
-from workbench.distill.ensembles import Ensemble, soft_targets
+from workbench.distill.ensembles import Ensemble, targets_for
 from workbench.distill.evaluation import logits_on
 from workbench.distill.models import build
 from workbench.distill.training import Job
@@ -69,5 +69,5 @@ def job(
         teachers = ensemble(distillation.mean)
         if not (training.jitter or training.flip):
             logits = torch.stack([logits_on(one, data, data.train.images, cases) for one in teachers.members])
-            targets = soft_targets(logits, distillation.temperature, distillation.mean)
+            targets = targets_for(logits, distillation)
     return Job(run=run, config=config, data=data, cases=cases, ensemble=teachers, soft_targets=targets)

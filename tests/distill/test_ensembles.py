@@ -68,7 +68,7 @@ def test_that_an_ensemble_asks_every_member_in_order() -> None:
     logits = Ensemble(members, ("a", "b"), "arithmetic").member_logits(view)
     assert not logits.requires_grad
     torch.testing.assert_close(logits, torch.stack([one(view) for one in members]).detach())
-    targets = Ensemble(members, ("a", "b"), "arithmetic").soft_targets(view, 2.0)
+    targets = soft_targets(Ensemble(members, ("a", "b"), "arithmetic").member_logits(view), 2.0, "arithmetic")
     torch.testing.assert_close(targets, soft_targets(logits, 2.0, "arithmetic"))
 
 

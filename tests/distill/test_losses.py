@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from workbench.distill.ensembles import combined_logits, soft_targets
-from workbench.distill.losses import distillation_loss, hard_loss, softened
+from workbench.distill.losses import distillation_loss, hard_loss, matching_loss, softened
 
 CASES, CLASSES = 6, 10
 
@@ -48,6 +48,24 @@ def test_that_the_soft_gradient_tends_to_logit_matching_as_t_grows(mean: str, ha
     wanted = (1 - hard_weight) * (z - v) / CLASSES / CASES
     assert float((found - wanted).norm() / wanted.norm()) < 0.01
     torch.testing.assert_close(logit_matching_gradient(z, v, hard_weight), wanted)
+
+
+@pytest.mark.parametrize("hard_weight", [0.0, 0.25])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_that_matching_logits_has_the_gradient_that_its_loss_has_and_high_temperatures_tend_to(
+    hard_weight: float, labelled: bool
+) -> None:
+    z, v = logits(1, CASES, CLASSES).requires_grad_(), logits(2, CASES, CLASSES)
+    labels = torch.tensor([0, 3, -1, 9, 5, -1]) if labelled else None
+    found = matching_loss(z, v, labels, hard_weight=hard_weight)
+    soft = (zero_mean(z) - zero_mean(v)).square().sum(dim=1).mean() / (2 * CLASSES)
+    wanted = (1 - hard_weight) * soft
+    if labels is not None:
+        wanted = wanted + hard_weight * torch.nn.functional.cross_entropy(z, labels, ignore_index=-1, reduction="sum") / CASES
+    torch.testing.assert_close(found.total, wanted if labelled and hard_weight else (1 - hard_weight) * soft)
+    torch.testing.assert_close(found.gradient, torch.autograd.grad(wanted, z)[0])
+    limit = distillation_loss(z.detach(), softened(v, 1e5), labels, temperature=1e5, hard_weight=hard_weight).gradient
+    torch.testing.assert_close(found.gradient, limit, rtol=1e-3, atol=1e-5)
 
 
 def test_that_logits_of_any_mean_are_matched_as_if_of_zero_mean() -> None:

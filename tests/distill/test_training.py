@@ -16,7 +16,7 @@ from tests.distill.digits import SMALL, digits, job
 from tests.experiments import DIVERGING
 from workbench.config import DistillationConfig, ModelConfig, TrainingConfig
 from workbench.distill import checkpoints, training
-from workbench.distill.evaluation import validate
+from workbench.distill.evaluation import logits_on, validate
 from workbench.distill.training import Job, Trainer, TrainerState, measure_rate, schedule_factor
 from workbench.errors import ConfigError, Diverged
 from workbench.events import EpochEnded, Event, Metrics
@@ -252,6 +252,19 @@ class TestBatches:
     def test_that_the_rate_counts_every_case_of_every_epoch(self) -> None:
         trainer = trained(job(epochs=3))
         assert trainer.samples_per_second * trainer.elapsed == pytest.approx(3 * len(trainer.job.cases))
+
+
+def test_that_a_student_at_a_very_high_temperature_and_one_that_matches_logits_say_the_same() -> None:
+    model = mlp(layers=1, units=30)
+    settings = {"epochs": 20, "model": model, "fraction": 0.5, "learning_rate": 0.01}
+    said = []
+    for distillation in (
+        DistillationConfig(temperature=1000.0, hard_weight=0.0, mean="geometric"),
+        DistillationConfig(match="logits", hard_weight=0.0),
+    ):
+        trainer = trained(job(distillation=distillation, **settings))
+        said.append(logits_on(trainer.model, digits(), digits().test.images).argmax(dim=1))
+    assert float((said[0] == said[1]).float().mean()) >= 0.98
 
 
 class TestSchedules:

@@ -116,7 +116,7 @@ class TestSettings:
         assert differing["model.units"] == {first: 30, second: 40, third: 40}
         assert differing["distillation.temperature"] == {first: None, second: None, third: 4.0}
         assert set(differing) == {"model.units"} | {
-            f"distillation.{key}" for key in ("temperature", "hard_weight", "mean", "baseline", "teacher_view")
+            f"distillation.{key}" for key in ("temperature", "hard_weight", "mean", "baseline", "teacher_view", "match")
         }
 
     def test_that_runs_alike_differ_in_nothing(self, history: History, database: Database) -> None:

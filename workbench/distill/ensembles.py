@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from workbench.config import DistillationConfig
 from workbench.distill.losses import softened
 
 
@@ -21,6 +22,13 @@ def soft_targets(member_logits: Tensor, temperature: float, mean: str) -> Tensor
     if mean == "arithmetic":
         return softened(member_logits, temperature).mean(dim=0)
     return softened(member_logits.mean(dim=0), temperature)
+
+
+def targets_for(member_logits: Tensor, config: DistillationConfig) -> Tensor:
+    """What a student is to match, (N, classes): soft targets at T, or the members' mean logits, the limit of both means."""
+    if config.match == "logits":
+        return member_logits.mean(dim=0)
+    return soft_targets(member_logits, config.temperature, config.mean)
 
 
 def combined_logits(member_logits: Tensor, mean: str) -> Tensor:
@@ -42,10 +50,6 @@ class Ensemble:
     def member_logits(self, view: Tensor) -> Tensor:
         """Every member's logits for a normalised batch: (members, N, classes)."""
         return torch.stack([member(view).float() for member in self.members])
-
-    def soft_targets(self, view: Tensor, temperature: float) -> Tensor:
-        """The soft targets of a normalised batch: (N, classes)."""
-        return soft_targets(self.member_logits(view), temperature, self.mean)
 
 
 class LogitCache:

@@ -59,6 +59,34 @@ def distillation_loss(
     return Loss(total, soft, hard.total, gradient)
 
 
+def matching_loss(
+    logits: Tensor, teacher_logits: Tensor, labels: Tensor | None, *, hard_weight: float, partly: bool = True
+) -> Loss:
+    """(1 − w)·½·Σ(z − v)²/C + w·cross-entropy(labels), batch mean; the limit of :func:`distillation_loss` as T grows.
+
+    z and v are the student's and the teachers' logits, (N, classes), each of zero mean over the C classes; the gradient of
+    the first part is (1 − w)·(z − v)/(C·N) (section 2.1). ``labels`` and ``partly`` as in :func:`distillation_loss`.
+    """
+    with torch.no_grad():
+        apart = zero_mean(logits) - zero_mean(teacher_logits)
+        cases, classes = logits.shape
+        soft = apart.square().sum() / (2 * classes * cases)
+        total = (1.0 - hard_weight) * soft
+        gradient = apart.mul_((1.0 - hard_weight) / (classes * cases))
+    if labels is None:
+        return Loss(total, soft, None, gradient)
+    hard = hard_loss(logits, labels, partly=partly)
+    if hard_weight:
+        total = total + hard_weight * hard.total
+        gradient.add_(hard.gradient, alpha=hard_weight)
+    return Loss(total, soft, hard.total, gradient)
+
+
+def zero_mean(logits: Tensor) -> Tensor:
+    """Logits less their mean over the classes, which softmax does not see."""
+    return logits - logits.mean(dim=-1, keepdim=True)
+
+
 def hard_loss(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, *, partly: bool = False) -> Loss:
     """Cross-entropy with the labels at T = 1, for teachers and baselines; shapes as in :func:`distillation_loss`.
 

@@ -35,7 +35,7 @@ def company(trainer: Trainer) -> Hashable | None:
         or job.data.device.type == "mps"
         or training.precision != "float32"
         or bool(training.jitter or training.flip or training.label_smoothing)
-        or (job.config.distillation is not None and job.soft_targets is None)
+        or (job.config.distillation is not None and (job.soft_targets is None or job.config.distillation.match == "logits"))
         or bool(job.config.transfer.images)
         or trainer.finished
     )

@@ -20,9 +20,9 @@ from torch.optim import SGD, AdamW, Optimizer
 from workbench.config import RunConfig, TrainingConfig
 from workbench.distill.data import Batch, ResidentData, Views, views
 from workbench.distill.descent import descent
-from workbench.distill.ensembles import Ensemble
+from workbench.distill.ensembles import Ensemble, targets_for
 from workbench.distill.evaluation import validate
-from workbench.distill.losses import Loss, distillation_loss, hard_loss
+from workbench.distill.losses import Loss, distillation_loss, hard_loss, matching_loss
 from workbench.distill.models import build, constrain
 from workbench.distill.random_state import random_state, random_state_kept, set_random_state
 from workbench.errors import ConfigError, Diverged
@@ -36,7 +36,8 @@ METRIC_POINTS = 2000
 class Job:
     """One run, ready to be trained: its data on the device, its ``cases`` of the training split, its teachers.
 
-    ``soft_targets`` is (cases, classes), computed once for the cases as they are; where it is None and there is an
+    ``soft_targets`` is (cases, classes), or the teachers' logits where these are matched, computed once for the cases as they
+    are; where it is None and there is an
     ``ensemble``, the ensemble is run on every view that the student sees.
     """
 
@@ -218,15 +219,11 @@ class Trainer:
             targets = self.job.soft_targets[positions]
         else:
             assert self.job.ensemble is not None
-            targets = self.job.ensemble.soft_targets(view, distillation.temperature)
-        return distillation_loss(
-            logits,
-            targets,
-            labels,
-            temperature=distillation.temperature,
-            hard_weight=distillation.hard_weight,
-            partly=bool(self.job.config.transfer.images),
-        )
+            targets = targets_for(self.job.ensemble.member_logits(view), distillation)
+        weight, partly = distillation.hard_weight, bool(self.job.config.transfer.images)
+        if distillation.match == "logits":
+            return matching_loss(logits, targets, labels, hard_weight=weight, partly=partly)
+        return distillation_loss(logits, targets, labels, temperature=distillation.temperature, hard_weight=weight, partly=partly)
 
     def set_rate(self) -> None:
         """Set the learning rate for the step to come."""
