@@ -20,6 +20,7 @@ from workbench.events import EngineReady
 from workbench.gui import preferences, theme
 from workbench.gui.main_window import MainWindow
 from workbench.history.database import check_history
+from workbench.history.reference import begin_with_reference
 from workbench.paths import APP, log_path, resources_folder
 
 COLLECT_MILLISECONDS = 2000
@@ -60,6 +61,7 @@ def main(history: Path, folders: tuple[Path, ...] = (), device: str = "", wanted
     app = application()
     chosen = preferences.load()
     theme.apply(wanted_theme or chosen.theme)
+    begin_with_reference(history)
     window = MainWindow(history, chosen, folders, device)
     _show_uncaught(window)
     sys.setswitchinterval(SWITCH_SECONDS)

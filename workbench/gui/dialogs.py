@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 from pathlib import Path
 
@@ -36,6 +37,7 @@ class SettingsDialog(QDialog):
 
     def __init__(self, preferences: Preferences, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._chosen = preferences
         self.setWindowTitle("Settings")
         self.folders = QListWidget()
         self.folders.setAccessibleName("Data folders")
@@ -84,7 +86,8 @@ class SettingsDialog(QDialog):
 
     def preferences(self) -> Preferences:
         """What the dialog shows."""
-        return Preferences(
+        return dataclasses.replace(
+            self._chosen,
             folders=tuple(Path(self.folders.item(row).text()) for row in range(self.folders.count())),
             device=self.device.currentText(),
             threads=self.threads.value(),

@@ -124,7 +124,7 @@ class MainWindow(QMainWindow):
         """Start the engine and the history thread, once the window is on the screen."""
         self.executor.start()
         self.history_thread.start()
-        self.history.reload()
+        self._show_reference()
 
     def _wire(self) -> None:
         self.feed.news.connect(self._take)
@@ -355,6 +355,16 @@ class MainWindow(QMainWindow):
         self.sweeps.dress()
         self.setup.distillation.picture.update()
         self.setup.data.sheet.update()
+
+    def toggle_reference(self) -> None:
+        """Show the runs that came with the workbench, or hide them, and remember it."""
+        self.take_preferences(dataclasses.replace(self.preferences, reference=not self.preferences.reference))
+        self._show_reference()
+
+    def _show_reference(self) -> None:
+        self.history.reference = self.sweeps.reference = self.preferences.reference
+        self.history.reload()
+        self.sweeps.reload()
 
     def choose_theme(self, name: str) -> None:
         """Put on a theme and remember it."""

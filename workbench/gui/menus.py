@@ -41,6 +41,11 @@ def fill_menus(window: MainWindow) -> dict[str, QAction]:
         name = window.tabs.tabText(place)
         _act(window, view, name, f"Ctrl+{place + 1}", partial(window.tabs.setCurrentIndex, place))
     view.addSeparator()
+    shown = _act(window, view, "Reference runs", "", window.toggle_reference)
+    shown.setCheckable(True)
+    shown.setChecked(window.preferences.reference)
+    shown.setToolTip("Show the runs that came with the workbench, of the paper's claims.")
+    view.addSeparator()
     themes = QActionGroup(window)
     for name in preferences.THEMES:
         action = _act(window, view, f"{name.capitalize()} theme", "", partial(window.choose_theme, name))

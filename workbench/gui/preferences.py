@@ -22,6 +22,7 @@ class Preferences:
     threads: int = 0
     share: bool = False
     theme: str = "system"
+    reference: bool = True
 
     def engine(self, folders: tuple[Path, ...] = (), device: str = "") -> dict[str, Any]:
         """The engine's settings, with what the command line said put first."""
@@ -49,6 +50,7 @@ def load() -> Preferences:
         threads=threads,
         share=str(stored.value("share", "false")).lower() == "true",
         theme=theme if theme in THEMES else "system",
+        reference=str(stored.value("reference", "true")).lower() == "true",
     )
 
 
@@ -60,6 +62,7 @@ def save(preferences: Preferences) -> None:
     stored.setValue("threads", preferences.threads)
     stored.setValue("theme", preferences.theme)
     stored.setValue("share", preferences.share)
+    stored.setValue("reference", preferences.reference)
 
 
 def remember_layout(window: QMainWindow) -> None:

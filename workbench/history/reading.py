@@ -28,11 +28,18 @@ _OWN = (
     f"SELECT r.id, r.experiment, e.name AS experiment_name, r.role, r.name, 0 AS reused, {_FIELDS}"
     " FROM runs r JOIN experiments e ON e.id = r.experiment"
 )
+_REFITTED = "', refitted'"
 _USED = (  # a run that another experiment made has there a name that means nothing here
     "SELECT r.id, m.experiment, e.name AS experiment_name, m.role, CASE WHEN NOT m.reused THEN r.name"
-    " WHEN m.role = 'teacher' THEN 'teacher ' || (m.position + 1) ELSE m.role END AS name, m.reused,"
+    " WHEN m.role = 'teacher' THEN 'teacher ' || (SELECT count(*) FROM members o JOIN runs q ON q.id = o.run"
+    " WHERE o.experiment = m.experiment AND o.position <= m.position AND o.role = 'teacher'"
+    f" AND (instr(q.name, {_REFITTED}) > 0) = (instr(r.name, {_REFITTED}) > 0)) ELSE m.role END"
+    f" || iif(m.reused AND instr(r.name, {_REFITTED}), {_REFITTED}, '') AS name, m.reused,"
     f" {_FIELDS} FROM members m JOIN runs r ON r.id = m.run JOIN experiments e ON e.id = m.experiment"
 )
+
+
+_REFERENCE = "SELECT r.experiment FROM tags t JOIN runs r ON r.id = t.run WHERE t.tag = 'reference'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +141,7 @@ class ExperimentRow:
     rank: float | None
     held: bool
     sweep: int | None = None
+    reference: bool = False
     rows: tuple[RunRow, ...] = ()
 
 
@@ -149,23 +157,28 @@ def experiment_rows(database: Database, experiment: int) -> list[RunRow]:
     return _rows(database, f"{_USED} WHERE m.experiment = ? ORDER BY m.position", [experiment])
 
 
-def list_experiments(database: Database) -> list[ExperimentRow]:
-    """Every experiment that is not deleted, newest first, with the runs it uses; one whose runs are all deleted is left out."""
+def list_experiments(database: Database, *, reference: bool = True) -> list[ExperimentRow]:
+    """Every experiment that is not deleted, newest first, with the runs it uses; one whose runs are all deleted is left out.
+
+    Those that came with the workbench are left out where ``reference`` is not wanted.
+    """
     members: dict[int, list[RunRow]] = {}
     shown = "m.experiment IN (SELECT id FROM experiments WHERE deleted IS NULL)"
     for row in _rows(database, f"{_USED} WHERE {shown} ORDER BY m.experiment, m.position", []):
         members.setdefault(row.experiment, []).append(row)
     binned = {row[0] for row in database.execute("SELECT run FROM bin").fetchall()}
     found = database.execute(
-        "SELECT e.id, e.name, e.status, e.message, e.created, e.sweep, q.rank, coalesce(q.held, 0) AS held FROM experiments e"
+        "SELECT e.id, e.name, e.status, e.message, e.created, e.sweep, q.rank, coalesce(q.held, 0) AS held,"
+        f" e.id IN ({_REFERENCE}) AS reference FROM experiments e"
         " LEFT JOIN queue q ON q.experiment = e.id WHERE e.deleted IS NULL ORDER BY e.id DESC"
     ).fetchall()
     experiments = []
     for one in found:
         rows = members.get(one["id"], [])
         left = tuple(row for row in rows if row.id not in binned)
-        if left or not rows:
-            experiments.append(ExperimentRow(**{**dict(one), "held": bool(one["held"])}, rows=left))
+        if (left or not rows) and (reference or not one["reference"]):
+            flags = {"held": bool(one["held"]), "reference": bool(one["reference"])}
+            experiments.append(ExperimentRow(**{**dict(one), **flags}, rows=left))
     return experiments
 
 
@@ -190,11 +203,14 @@ class SweepPoint:
     runs: dict[str, RunRow]
 
 
-def list_sweeps(database: Database) -> list[SweepRow]:
-    """The sweeps that have an experiment left, newest first."""
+def list_sweeps(database: Database, *, reference: bool = True) -> list[SweepRow]:
+    """The sweeps that have an experiment left, newest first; without those that came with the workbench where these are not
+    wanted."""
     rows = database.execute(
         "SELECT s.id, s.name, s.created, count(e.id) AS experiments, coalesce(sum(e.status = 'done'), 0) AS done FROM sweeps s"
-        " JOIN experiments e ON e.sweep = s.id AND e.deleted IS NULL GROUP BY s.id ORDER BY s.id DESC"
+        " JOIN experiments e ON e.sweep = s.id AND e.deleted IS NULL"
+        + ("" if reference else f" AND e.id NOT IN ({_REFERENCE})")
+        + " GROUP BY s.id ORDER BY s.id DESC"
     ).fetchall()
     return [SweepRow(**dict(row)) for row in rows]
 

@@ -440,7 +440,7 @@ class History:
                     row = [metrics.run, name, metrics.step, value]
                     if self._database.execute("INSERT OR IGNORE INTO metrics VALUES (?, ?, ?, ?)", row).rowcount:
                         key = (metrics.run, name)
-                        summaries[key] = _extended(summaries.get(key) or self._summary(*key), metrics.step, value)
+                        summaries[key] = extended(summaries.get(key) or self._summary(*key), metrics.step, value)
             for (run, name), summary in summaries.items():
                 self._database.execute("INSERT OR REPLACE INTO summary VALUES (?, ?, ?, ?, ?, ?, ?)", [run, name, *summary])
             for metrics in batch:
@@ -587,7 +587,7 @@ class History:
         return tuple(row) if row else None
 
 
-def _extended(summary: Summary | None, step: int, value: float) -> Summary:
+def extended(summary: Summary | None, step: int, value: float) -> Summary:
     """The summary after one more point."""
     _, lowest, highest, count, crc = summary or (value, value, value, 0, 0)
     return value, min(lowest, value), max(highest, value), count + 1, zlib.crc32(struct.pack("<qd", step, value), crc)

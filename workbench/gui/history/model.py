@@ -201,7 +201,8 @@ def _of_experiment(one: ExperimentRow, place: int, role: int) -> Any:
         return plain_tooltip(f"{one.name} #{one.id}\n{one.message}".strip())
     if role == Qt.ItemDataRole.DisplayRole and place == 0:
         status = "held" if one.held and one.status == "waiting" else one.status
-        return f"{one.name}  #{one.id}   ·   {status}   ·   {_date(one.created)}"
+        came = "   ·   reference" if one.reference else ""
+        return f"{one.name}  #{one.id}   ·   {status}   ·   {_date(one.created)}{came}"
     return None
 
 

@@ -101,6 +101,7 @@ class HistoryScreen(QWidget):
         self._ask, self._change = ask_history, change_history
         self._details: RunDetails | None = None
         self._version = -1
+        self.reference = True
         self.undo_stack = QUndoStack(self)
         self.model = HistoryModel(self)
         self.sorted = _Sorted(self)
@@ -185,7 +186,12 @@ class HistoryScreen(QWidget):
 
     def reload(self) -> None:
         """Read the runs anew."""
-        self._ask("runs", lambda database: (reading.data_version(database), reading.list_experiments(database)), self._show)
+        wanted = self.reference
+
+        def read(database: Database) -> tuple[int, list[ExperimentRow]]:
+            return reading.data_version(database), reading.list_experiments(database, reference=wanted)
+
+        self._ask("runs", read, self._show)
 
     def change(self, change: Callable[[Database], None]) -> None:
         """Change the history, then read it anew."""

@@ -50,6 +50,7 @@ class SweepScreen(QWidget):
     def __init__(self, ask_history: AskHistory) -> None:
         super().__init__()
         self._ask = ask_history
+        self.reference = True
         self._sweeps: list[SweepRow] = []
         self._found: tuple[list[SweepRow], int | None, list[Result]] | None = None
         self.results: list[Result] = []
@@ -116,10 +117,10 @@ class SweepScreen(QWidget):
 
     def reload(self) -> None:
         """Read the sweeps, and the results of the one chosen."""
-        wanted = self.choice.currentData()
+        wanted, reference = self.choice.currentData(), self.reference
 
         def read(database: Database) -> tuple[list[SweepRow], int | None, list[Result]]:
-            sweeps = reading.list_sweeps(database)
+            sweeps = reading.list_sweeps(database, reference=reference)
             chosen = wanted if any(one.id == wanted for one in sweeps) else sweeps[0].id if sweeps else None
             return sweeps, chosen, results(reading.sweep_points(database, chosen)) if chosen else []
 
