@@ -100,7 +100,12 @@ def test_that_teachers_stay_the_runs_they_are() -> None:
 @pytest.mark.parametrize(
     ("text", "path", "reason"),
     [
-        ('how = "all"', "sweep.how", "must be grid, zip or random"),
+        ('how = "all"', "sweep.how", "must be grid, zip, random or bayes"),
+        ('how = "bayes"\n"student.units" = [1, 2]', "sweep.count", "say how many"),
+        ('how = "bayes"\ncount = 3', "sweep", "needs a setting to vary"),
+        ('how = "bayes"\ncount = 3\nseed = [1, 2]', "sweep.seed", "takes no seeds"),
+        ('how = "bayes"\ncount = 3\n"student.units" = {from = 0, to = 9, scale = "log"}', "sweep.student.units", "above 0"),
+        ('how = "bayes"\ncount = 900\nseeds = 3\n"student.units" = {from = 1, to = 999}', "sweep", "2,700 experiments"),
         ('"student.units" = 3', "sweep.student.units", "must be a list"),
         ('"student.units" = []', "sweep.student.units", "at least one value"),
         ('"student.units" = {from = 1, to = 2}', "sweep.student.units", "a count of 2 or more"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Sequence
 
-from workbench import device_lease
+from workbench import device_lease, search
 from workbench.config import ExperimentConfig
 from workbench.distill import checkpoints
 from workbench.distill.data import ResidentData
@@ -16,8 +17,10 @@ from workbench.errors import Cancelled, CheckpointError, WorkbenchError
 from workbench.events import ExperimentFinished, ExperimentStarted, Loading, Note, RunFinished
 from workbench.history.liveness import ProcessLock
 from workbench.history.patience import Patience
-from workbench.history.writing import Entry, History, Member
+from workbench.history.writing import Entry, History, Member, More
 from workbench.plan import PlannedRun, choosing, goes_together, plan, refit_plan
+
+logger = logging.getLogger(__name__)
 
 MOST_TOGETHER = 16
 """Experiments of a sweep that are done at once, so that others in the queue have not long to wait."""
@@ -72,11 +75,22 @@ def _end(under_way: UnderWay, experiment: int, end: tuple[str, str]) -> str:
                 history.abandon_waiting(
                     member.run, under_way.control.ending or "skipped", message or "the experiment ended before"
                 )
-        history.finish_experiment(experiment, status, message)
+        history.finish_experiment(experiment, status, message, _next(under_way, experiment, status))
     except WorkbenchError as error:
         status, message = "failed", str(error)
     under_way.emit(ExperimentFinished(experiment, history.experiment_config(experiment).name, status, message))
     return status
+
+
+def _next(under_way: UnderWay, experiment: int, status: str) -> More | None:
+    """What a search tries after an experiment that ends so. Where that cannot be told the search ends, with a sentence."""
+    try:
+        return search.after(under_way.history, experiment, status)
+    except Exception as error:
+        if not isinstance(error, WorkbenchError):
+            logger.exception("the search of experiment %d", experiment)
+        under_way.emit(Note(0, f"The search ends with experiment {experiment}: {error}."))
+        return None
 
 
 def companions(history: History, experiment: int) -> list[int]:

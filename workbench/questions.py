@@ -17,7 +17,7 @@ from workbench.distill import sources
 from workbench.distill.raw_data import spread
 from workbench.errors import DataError, WorkbenchError
 from workbench.plan import choosing, plan
-from workbench.sweep import expand
+from workbench.sweep import Sweep, sketch
 
 if TYPE_CHECKING:
     from workbench.engine import Engine
@@ -124,8 +124,12 @@ def summarise(config: ExperimentConfig) -> Callable[[Engine, History], PlanSumma
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepSummary:
-    """What launching a sweep would do: how many experiments, models to train and there already, and about how long."""
+    """What launching a sweep would do: how many experiments, models to train and there already, and about how long.
 
+    Of a ``search`` all of it is at most so much.
+    """
+
+    search: bool
     experiments: int
     training: int
     reused: int
@@ -136,7 +140,9 @@ class SweepSummary:
         """The plan of a sweep in a sentence."""
         time = f"; about {duration(self.seconds)} on this {self.device}" if self.seconds is not None else ""
         there = f", {self.reused} reused" if self.reused else ""
-        return f"A sweep of {many(self.experiments, 'experiment')}: {many(self.training, 'model')} to train{there}{time}"
+        what, most = ("search", "at most ") if self.search else ("sweep", "")
+        experiments, models = many(self.experiments, "experiment"), many(self.training, "model")
+        return f"A {what} of {most}{experiments}: {most}{models} to train{there}{time}"
 
 
 def summarise_sweep(tables: dict[str, Any]) -> Callable[[Engine, History], SweepSummary]:
@@ -146,7 +152,8 @@ def summarise_sweep(tables: dict[str, Any]) -> Callable[[Engine, History], Sweep
         there: set[str] = set()
         training = reused = 0
         seconds: list[float | None] = []
-        experiments = expand(tables)
+        experiments = sketch(tables)
+        sweep = Sweep.from_dict(tables.get("sweep", {}))
         for _, config in experiments:
             data = engine.check(config, history.past_run, download=False)
             planned = plan(config, lambda run: history.past_run(run).config)
@@ -160,7 +167,8 @@ def summarise_sweep(tables: dict[str, Any]) -> Callable[[Engine, History], Sweep
                 training += 1
                 seconds.append(engine.seconds(item.config))
         return SweepSummary(
-            experiments=len(experiments),
+            search=sweep.how == "bayes",
+            experiments=sweep.size,
             training=training,
             reused=reused,
             seconds=None if None in seconds else sum(part or 0.0 for part in seconds),

@@ -5,6 +5,7 @@ It is written as a ``[sweep]`` table of dotted paths beside an experiment; the e
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,12 +17,50 @@ from workbench.errors import ConfigError
 from workbench.recipes import with_values
 from workbench.settings import closest
 
-WAYS = ("grid", "zip", "random")
+WAYS = ("grid", "zip", "random", "bayes")
+COUNTED = ("random", "bayes")
+"""Those that try ``count`` combinations of all there are."""
 LARGEST = 2000
 """Experiments that one sweep may have."""
 
 Point = dict[str, Any]
 """The values of the settings that a sweep varies, by dotted path."""
+
+PLACES = 1_000_001
+"""So many values of a continuous range are told apart where combinations are counted or drawn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """What a search may take for a setting: any number from ``low`` to ``high``, a whole one where both ends are whole."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers are meant."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def __len__(self) -> int:
+        if self.low == self.high:
+            return 1
+        return min(int(self.high - self.low) + 1, 2**62) if self.whole else PLACES
+
+    def __getitem__(self, place: int) -> float:
+        """One of its values in their order."""
+        if self.whole:
+            return self.low + place
+        share = place / (PLACES - 1)
+        return self.near(self.low * (self.high / self.low) ** share if self.log else self.low + (self.high - self.low) * share)
+
+    def near(self, value: float) -> float:
+        """A value within the range as names and tables show it, so that what is read is what was done."""
+        return value if self.whole else min(max(float(f"{value:g}"), float(self.low)), float(self.high))
+
+
+Values = tuple[Any, ...] | Range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +68,12 @@ class Sweep:
     """What is varied: ``axes`` are dotted paths with their values.
 
     ``grid`` takes every combination, ``zip`` the first values together, then the second ones…, ``random`` ``count``
-    combinations of the grid without repeating one. Each is done for ``seeds`` seeds from the experiment's own on.
+    combinations of the grid without repeating one. ``bayes`` tries ``count`` combinations one after the other, each
+    chosen after those before, see :mod:`workbench.search`; its ranges are not cut into a few values. Each combination is
+    done for ``seeds`` seeds from the experiment's own on.
     """
 
-    axes: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    axes: tuple[tuple[str, Values], ...] = ()
     how: str = "grid"
     seeds: int = 1
     count: int = 0
@@ -44,19 +85,31 @@ class Sweep:
             raise ConfigError("sweep", "must be a table of dotted paths and their values")
         own = {"how": given.get("how", "grid"), "seeds": given.get("seeds", 1), "count": given.get("count", 0)}
         if own["how"] not in WAYS:
-            raise ConfigError("sweep.how", f"must be grid, zip or random, not {own['how']!r}{closest(str(own['how']), WAYS)}")
+            raise ConfigError(
+                "sweep.how", f"must be grid, zip, random or bayes, not {own['how']!r}{closest(str(own['how']), WAYS)}"
+            )
         for name in ("seeds", "count"):
             if not isinstance(own[name], int) or isinstance(own[name], bool) or not 0 <= own[name] <= LARGEST:
                 raise ConfigError(f"sweep.{name}", f"must be a whole number from 0 to {LARGEST}")
-        axes = tuple((path, _values(path, value)) for path, value in axes_of(given))
+        axes = tuple((path, _values(path, value, search=own["how"] == "bayes")) for path, value in axes_of(given))
         made = cls(axes=axes, how=own["how"], seeds=max(1, own["seeds"]), count=own["count"])
         if made.how == "zip" and len({len(values) for _, values in axes}) > 1:
             raise ConfigError("sweep", "zip needs as many values of each setting; use grid for every combination")
         if made.how == "random" and not made.count:
             raise ConfigError("sweep.count", "say how many random combinations are wanted")
+        if made.how == "bayes":
+            made._check_search()
         if made.size > LARGEST:
             raise ConfigError("sweep", f"{made.size:,} experiments are too many; at most {LARGEST:,} go into one sweep")
         return made
+
+    def _check_search(self) -> None:
+        if not self.count:
+            raise ConfigError("sweep.count", "say how many combinations the Bayesian search tries")
+        if not self.axes:
+            raise ConfigError("sweep", "the Bayesian search needs a setting to vary")
+        if any(path == "seed" for path, _ in self.axes):
+            raise ConfigError("sweep.seed", "the Bayesian search takes no seeds as values; say with seeds = 3 how many each gets")
 
     @property
     def combinations(self) -> int:
@@ -66,21 +119,32 @@ class Sweep:
 
     @property
     def size(self) -> int:
-        """How many experiments it means."""
-        return self.seeds * (min(self.count, self.combinations) if self.how == "random" else self.combinations)
+        """How many experiments it means; a search at most."""
+        return self.seeds * self.tries
+
+    @property
+    def tries(self) -> int:
+        """How many combinations it means; a search at most."""
+        return min(self.count, self.combinations) if self.how in COUNTED else self.combinations
 
     def points(self, seed: int = 0) -> list[Point]:
-        """The values of each experiment, the seeds of a combination together; ``seed`` is the first, and draws random ones."""
+        """The values of each experiment, the seeds of a combination together; ``seed`` is the first, and draws random ones.
+
+        Of a search it is what it might come to, drawn at random too.
+        """
         chosen: Iterable[int] = range(self.combinations)
-        if self.how == "random":
+        if self.how in COUNTED:
             draw, wanted = random.Random(seed), set[int]()
-            while len(wanted) < min(self.count, self.combinations):
+            while len(wanted) < self.tries:
                 wanted.add(draw.randrange(self.combinations))
             chosen = sorted(wanted)
-        seeds = [{"seed": seed + more} for more in range(self.seeds)] if self.seeds > 1 else [{}]
-        return [self._combination(place) | own for place in chosen for own in seeds]
+        return [point for place in chosen for point in self.with_seeds(self.combination(place), seed)]
 
-    def _combination(self, place: int) -> Point:
+    def with_seeds(self, point: Point, seed: int) -> list[Point]:
+        """A combination once for each of the seeds from ``seed`` on."""
+        return [point | {"seed": seed + more} for more in range(self.seeds)] if self.seeds > 1 else [point]
+
+    def combination(self, place: int) -> Point:
         """The combination at a place, the last setting changing fastest: the whole grid may be too large to be made."""
         if self.how == "zip":
             return {path: values[place] for path, values in self.axes}
@@ -92,17 +156,52 @@ class Sweep:
 
 
 def expand(tables: Mapping[str, Any]) -> list[tuple[Point, ExperimentConfig]]:
-    """The experiments of a recipe: one with an empty point where it has no ``[sweep]``."""
-    rest = {key: value for key, value in tables.items() if key != "sweep"}
-    base = ExperimentConfig.from_dict(rest)
+    """The experiments of a recipe: one with an empty point where it has no ``[sweep]``, of a search the first combination.
+
+    A :class:`ConfigError` says what is wrong with any of the values.
+    """
+    base = base_of(tables)
     if "sweep" not in tables:
         return [({}, base)]
     sweep = Sweep.from_dict(tables["sweep"])
+    if sweep.how != "bayes":
+        return at_points(tables, sweep.points(base.seed))
+    from workbench.search import first_points
+
+    return first_points(tables)
+
+
+def sketch(tables: Mapping[str, Any]) -> list[tuple[Point, ExperimentConfig]]:
+    """As many experiments as :func:`expand`, or a search, comes to; of a search they are any ones that might be done."""
+    found = expand(tables)
+    sweep = Sweep.from_dict(tables.get("sweep", {}))
+    if sweep.how != "bayes":
+        return found
+    drawn = list[tuple[Point, ExperimentConfig]]()
+    for point in sweep.points(found[0][1].seed):
+        with contextlib.suppress(ConfigError):  # settings that do not go together: a search passes them by
+            drawn += at_points(tables, [point])
+    return drawn or found
+
+
+def base_of(tables: Mapping[str, Any]) -> ExperimentConfig:
+    """The experiment that stands beside the ``[sweep]`` of a recipe."""
+    return ExperimentConfig.from_dict({key: value for key, value in tables.items() if key != "sweep"})
+
+
+def at_points(tables: Mapping[str, Any], points: Iterable[Point]) -> list[tuple[Point, ExperimentConfig]]:
+    """The experiments of a recipe at some points, each with what is varied in its name."""
+    rest, name = {key: value for key, value in tables.items() if key != "sweep"}, base_of(tables).name
     found = []
-    for point in sweep.points(base.seed):
-        named = {"name": f"{base.name} · {words(point)}"} if point else {}
+    for point in points:
+        named = {"name": f"{name} · {words(point)}"} if point else {}
         found.append((point, ExperimentConfig.from_dict(with_values(rest, [*point.items(), *named.items()]))))
     return found
+
+
+def varied(point: Point) -> Point:
+    """A point without its seed."""
+    return {path: value for path, value in point.items() if path != "seed"}
 
 
 def words(point: Point) -> str:
@@ -132,24 +231,29 @@ def _paths(given: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
     return found
 
 
-def _values(path: str, given: Any) -> tuple[Any, ...]:
+def _values(path: str, given: Any, *, search: bool) -> Values:
     where = f"sweep.{path}"
     if isinstance(given, list):
         if not given:
             raise ConfigError(where, "needs at least one value")
         return tuple(given)
     if isinstance(given, Mapping):
-        return _range(where, given)
+        return _range(where, given, search=search)
     raise ConfigError(
         where, 'must be a list, such as [1, 2, 4], or a range, such as {from = 1, to = 16, count = 5, scale = "log"}'
     )
 
 
-def _range(where: str, given: Mapping[str, Any]) -> tuple[Any, ...]:
+def _range(where: str, given: Mapping[str, Any], *, search: bool) -> Values:
     unknown = [key for key in given if key not in ("from", "to", "count", "scale")]
     if unknown:
         raise ConfigError(where, f"a range has from, to, count and scale, and no {unknown[0]}")
-    low, high, count, scale = given.get("from"), given.get("to"), given.get("count", 0), given.get("scale", "linear")
+    low, high, count, scale = (
+        given.get("from"),
+        given.get("to"),
+        given.get("count", 2 if search else 0),
+        given.get("scale", "linear"),
+    )
     numbers = all(isinstance(one, (int, float)) and not isinstance(one, bool) and math.isfinite(one) for one in (low, high))
     if not numbers or not isinstance(count, int) or not 2 <= count <= LARGEST or scale not in ("linear", "log"):
         raise ConfigError(where, 'a range needs two numbers, a count of 2 or more, and a scale of "linear" or "log"')
@@ -157,6 +261,8 @@ def _range(where: str, given: Mapping[str, Any]) -> tuple[Any, ...]:
     assert isinstance(high, (int, float))
     if scale == "log" and min(low, high) <= 0:
         raise ConfigError(where, "a logarithmic range needs numbers above 0")
+    if search:
+        return Range(low=min(low, high), high=max(low, high), log=scale == "log")
     share = [place / (count - 1) for place in range(count)]
     exact = [low * (high / low) ** part if scale == "log" else low + (high - low) * part for part in share]
     whole = isinstance(low, int) and isinstance(high, int)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench.history.reading import SweepPoint
+from workbench.sweep import varied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +75,3 @@ def results(points: Sequence[SweepPoint], *, role: str = "student") -> list[Resu
     winners = [one for score, one in scored if score == top]
     best = min(winners, key=lambda one: one.figures[role].get("val_nll", Estimate(mean=0.0, half=None, count=0)).mean)
     return [replace(one, best=one is best) for one in found]
-
-
-def varied(point: dict[str, Any]) -> dict[str, Any]:
-    """A point without its seed."""
-    return {path: value for path, value in point.items() if path != "seed"}

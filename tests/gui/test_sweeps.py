@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ from workbench.sweep import expand
         ("[3], [], [7, 8]", [[3], [], [7, 8]]),
         ("30 to 800 in 4 log", {"from": 30, "to": 800, "count": 4, "scale": "log"}),
         ("0.0 … 1.0 in 5", {"from": 0.0, "to": 1.0, "count": 5}),
+        ("1 to 16 log", {"from": 1, "to": 16, "scale": "log"}),
+        ("0.0..1e-1", {"from": 0.0, "to": 0.1}),
+        ("photon, autotune", ["photon", "autotune"]),
         ("", []),
     ],
 )
@@ -123,6 +127,52 @@ def test_that_nested_tables_and_a_number_drawn_are_shown_as_they_are(qtbot: QtBo
     assert part.value()["count"] == 7
     assert not part.count.isHidden()
     part.show_table({})
+
+
+def test_that_a_search_is_set_up_launched_and_watched_to_its_end(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PySide6.QtWidgets import QFileDialog
+
+    make_small(qtbot, window)
+    part = window.setup.sweep
+    qtbot.mouseClick(part.add_button, Qt.MouseButton.LeftButton)
+    part.axes[0].path.setCurrentText("distillation.temperature")
+    qtbot.keyClicks(part.axes[0].values, "1.0 to 16.0 log")
+    part.how.setCurrentText("bayes")
+    type_number(qtbot, part.count, "3")
+    wait_checked(qtbot, window)
+    assert window.setup.plan.text().startswith("A search of at most 3 experiments: at most 6 models to train, 6 reused")
+    saved = tmp_path / "saved.toml"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(saved), ""))
+    window.setup.save_file()
+    assert (
+        recipe_tables(str(saved))["sweep"]
+        == window.setup.tables()["sweep"]
+        == {
+            "how": "bayes",
+            "seeds": 1,
+            "count": 3,
+            "distillation.temperature": {"from": 1.0, "to": 16.0, "scale": "log"},
+        }
+    )
+    qtbot.mouseClick(window.setup.launch, Qt.MouseButton.LeftButton)
+    window.tabs.setCurrentWidget(window.sweeps)
+    qtbot.waitUntil(lambda: window.sweeps.state.text() == "3 of 3 experiments done", timeout=WAIT)
+    qtbot.waitUntil(lambda: not window.executor.busy, timeout=WAIT)
+    assert len({one.point["distillation.temperature"] for one in window.sweeps.results}) == 3
+    assert sum(one.best for one in window.sweeps.results) == 1
+
+
+def test_that_without_optuna_the_sweep_says_so_and_launch_waits(
+    qtbot: QtBot, window: MainWindow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    window.setup.sweep.show_table({"how": "bayes", "count": 3, "student.units": [4, 8]})
+    qtbot.waitUntil(lambda: "pip install 'distillation-workbench[optuna]'" in window.setup.sweep.error.text(), timeout=WAIT)
+    assert not window.setup.launch.isEnabled()
+    window.setup.sweep.show_table({})
+    wait_checked(qtbot, window)
 
 
 def test_that_without_a_sweep_there_is_a_hint(window: MainWindow) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench import __version__
+from workbench import __version__, search
 from workbench.cli.options import LARGEST, data_option, device_option, history_option, json_option, training_options
 from workbench.cli.tables import run_object, score_object, scoreboard, sweep_table, table
 from workbench.config import ExperimentConfig
@@ -83,12 +83,16 @@ def resume(
     share: bool,
     as_json: bool,
 ) -> None:
-    """Go on with RUN and what else its experiment has not done: finished runs stay, others start at their checkpoint."""
+    """Go on with RUN and what else its experiment has not done: finished runs stay, others start at their checkpoint.
+
+    A Bayesian search that RUN belongs to goes on too.
+    """
     from workbench.experiment import continue_run
 
     with contextlib.closing(open_for_reading(history)) as database:
         row = reading.run_details(database, run).row
-    if not epochs and row.status in ("done", "running", "waiting"):
+        searching = search.unfinished(database, row.experiment)
+    if not epochs and (row.status in ("running", "waiting") or (row.status == "done" and not searching)):
         over = row.status == "done"
         raise WorkbenchError(f"run {run} is {row.status}" + ("; say with --epochs how far it should go on" if over else ""))
     settings = _settings(device, threads, folders, share)
@@ -96,8 +100,12 @@ def resume(
     def queue(opened: Any) -> list[int]:
         if epochs:
             return [continue_run(opened, run, epochs, "state" if kind == "last" else "best")]
+        if row.status == "done":
+            if not (left := search.take_up(opened, row.experiment)):
+                raise WorkbenchError(f"the search of run {run} waits in the queue of the window, or of another process")
+            return left
         opened.resume(row.experiment)
-        return [row.experiment]
+        return [row.experiment, *search.take_up(opened, row.experiment)]
 
     ctx.exit(_do(history, settings, queue, as_json))
 
@@ -321,6 +329,7 @@ def _do(
             if experiment not in statuses:
                 together = [one for one in companions(history, experiment) if one in experiments]
                 statuses |= run_experiments(engine, history, [experiment, *together], control, emit)
+                experiments += [number for number in search.waiting(history, experiment) if number not in experiments]
             if control.ending:
                 history.leave_queue()
                 break

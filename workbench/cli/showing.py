@@ -144,7 +144,7 @@ def sweeps(number: int | None, history: Path, as_json: bool) -> None:
             elif not found:
                 click.echo(f"{history} has no sweeps yet; try `workbench run digits-temperature`")
             for one in found if not as_json else []:
-                click.echo(f"{one.id:>5} {one.name:30} {one.done:>5} of {one.experiments} experiments done")
+                click.echo(f"{one.id:>5} {one.name:30} {one.words()}")
             return
         points = reading.sweep_points(database, number)
         if not points:

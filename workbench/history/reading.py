@@ -16,6 +16,7 @@ from workbench.bias import Correction
 from workbench.config import RunConfig, sameness
 from workbench.errors import HistoryError
 from workbench.history.database import files_folder
+from workbench.sweep import Sweep
 
 CURVE_POINTS = 2000
 """A curve on a screen has at most so many points."""
@@ -184,13 +185,19 @@ def list_experiments(database: Database, *, reference: bool = True) -> list[Expe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepRow:
-    """A sweep as a list shows it: how many of its experiments are done."""
+    """A sweep as a list shows it: how many of its experiments are done. ``at_most`` is what a search may come to, else 0."""
 
     id: int
     name: str
     created: str
     experiments: int
     done: int
+    at_most: int = 0
+
+    def words(self) -> str:
+        """How far it is."""
+        more = f"; the search does at most {self.at_most}" if self.at_most > self.experiments else ""
+        return f"{self.done} of {self.experiments} experiments done{more}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,12 +214,18 @@ def list_sweeps(database: Database, *, reference: bool = True) -> list[SweepRow]
     """The sweeps that have an experiment left, newest first; without those that came with the workbench where these are not
     wanted."""
     rows = database.execute(
-        "SELECT s.id, s.name, s.created, count(e.id) AS experiments, coalesce(sum(e.status = 'done'), 0) AS done FROM sweeps s"
+        "SELECT s.id, s.name, s.created, count(e.id) AS experiments, coalesce(sum(e.status = 'done'), 0) AS done,"
+        " iif(json_extract(s.config, '$.sweep.how') = 'bayes', json_extract(s.config, '$.sweep'), '') AS search FROM sweeps s"
         " JOIN experiments e ON e.sweep = s.id AND e.deleted IS NULL"
         + ("" if reference else f" AND e.id NOT IN ({_REFERENCE})")
         + " GROUP BY s.id ORDER BY s.id DESC"
     ).fetchall()
-    return [SweepRow(**dict(row)) for row in rows]
+    found = [dict(row) for row in rows]
+    searches = [json.loads(one.pop("search") or "{}") for one in found]
+    return [
+        SweepRow(**one, at_most=Sweep.from_dict(search).size if search else 0)
+        for one, search in zip(found, searches, strict=True)
+    ]
 
 
 def sweep_points(database: Database, sweep: int) -> list[SweepPoint]:
@@ -240,6 +253,66 @@ def rows_of(database: Database, experiments: Sequence[int]) -> dict[int, list[Ru
     for row in _rows(database, f"{_USED} {some}", list(found)):
         found[row.experiment].append(row)
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """An experiment of a sweep as a search looks back at it.
+
+    ``score`` is the validation accuracy of its student, None where that is not there or in the bin. ``left`` says that a
+    process left it behind in the queue.
+    """
+
+    experiment: int
+    status: str
+    deleted: bool
+    point: dict[str, Any]
+    score: float | None
+    left: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepState:
+    """The recipe of a sweep, and every experiment that was ever entered into it, in their order, deleted ones too."""
+
+    sweep: int
+    tables: dict[str, Any]
+    trials: tuple[Trial, ...]
+
+
+def sweep_state(database: Database, sweep: int) -> SweepState:
+    """How far a sweep is."""
+    (config,) = database.execute("SELECT config FROM sweeps WHERE id = ?", [sweep]).fetchone()
+    scored = database.execute(  # a student refitted on all cases has no such figure: the one that chose its epochs has
+        "SELECT m.experiment, f.value FROM experiments e JOIN members m ON m.experiment = e.id AND m.role = 'student'"
+        " JOIN results f ON f.run = m.run AND f.name = 'val_accuracy'"
+        " WHERE e.sweep = ? AND m.run NOT IN (SELECT run FROM bin) ORDER BY m.position",
+        [sweep],
+    ).fetchall()
+    scores = {row[0]: float(row[1]) for row in scored}
+    rows = database.execute(
+        "SELECT e.id AS experiment, e.status, e.deleted IS NOT NULL AS deleted, e.point, coalesce(q.held = 2, 0) AS left"
+        " FROM experiments e LEFT JOIN queue q ON q.experiment = e.id AND q.claimed_by IS NULL WHERE e.sweep = ? ORDER BY e.id",
+        [sweep],
+    ).fetchall()
+    trials = tuple(
+        Trial(
+            experiment=row["experiment"],
+            status=row["status"],
+            deleted=bool(row["deleted"]),
+            point=json.loads(row["point"]),
+            score=scores.get(row["experiment"]),
+            left=bool(row["left"]) and not row["deleted"],
+        )
+        for row in rows
+    )
+    return SweepState(sweep=sweep, tables=json.loads(config), trials=trials)
+
+
+def sweep_of(database: Database, experiment: int) -> int | None:
+    """The sweep that an experiment belongs to, or None."""
+    row = database.execute("SELECT sweep FROM experiments WHERE id = ?", [experiment]).fetchone()
+    return row[0] if row else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,17 @@ from workbench.history.changes import LEFT, mark_interrupted
 from workbench.history.database import files_folder, now, open_database, writing
 from workbench.history.liveness import ProcessLock, host
 from workbench.history.patience import Patience, patiently
-from workbench.history.reading import PastRun, StoredFile, experiment_rows, parents, past_run, stored_file
+from workbench.history.reading import (
+    PastRun,
+    StoredFile,
+    SweepState,
+    experiment_rows,
+    parents,
+    past_run,
+    stored_file,
+    sweep_of,
+    sweep_state,
+)
 from workbench.paths import free_space
 
 P = ParamSpec("P")
@@ -72,6 +82,15 @@ class Entry:
     reused: int = 0
     parameters: int | None = None
     multiply_adds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class More:
+    """Experiments to be entered into a sweep that has ``after`` of them: where it has others by then, none is."""
+
+    sweep: int
+    after: int
+    experiments: Sequence[tuple[Mapping[str, Any], ExperimentConfig]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +183,36 @@ class History:
         with writing(self._database):
             name = str(tables.get("name", "sweep"))
             row = {"uid": secrets.token_hex(8), "name": name, "config": json.dumps(tables), "created": now()}
-            sweep, numbers = self._insert("sweeps", row), []
-            for point, config in experiments:
-                number = self._add_experiment(config.name, json.dumps(config.to_dict()), "waiting")
-                self._database.execute(
-                    "UPDATE experiments SET sweep = ?, point = ? WHERE id = ?", [sweep, json.dumps(point), number]
-                )
-                self._queue(number)
-                numbers.append(number)
+            sweep = self._insert("sweeps", row)
+            numbers = self._extend(More(sweep=sweep, after=0, experiments=experiments))
         return sweep, numbers
+
+    @_patient
+    def extend_sweep(self, more: More) -> list[int]:
+        """More experiments of a sweep at the end of the queue; their numbers, none where another process was first."""
+        with writing(self._database):
+            return self._extend(more)
+
+    def _extend(self, more: More) -> list[int]:
+        numbers = list[int]()
+        (there,) = self._database.execute("SELECT count(*) FROM experiments WHERE sweep = ?", [more.sweep]).fetchone()
+        for point, config in more.experiments if there == more.after else ():
+            number = self._add_experiment(config.name, json.dumps(config.to_dict()), "waiting")
+            self._database.execute(
+                "UPDATE experiments SET sweep = ?, point = ? WHERE id = ?", [more.sweep, json.dumps(point), number]
+            )
+            self._queue(number)
+            numbers.append(number)
+        return numbers
+
+    def sweep_of(self, experiment: int) -> SweepState | None:
+        """How far the sweep is that an experiment belongs to, or None."""
+        sweep = sweep_of(self._database, experiment)
+        return None if sweep is None else self.sweep_state(sweep)
+
+    def sweep_state(self, sweep: int) -> SweepState:
+        """How far a sweep is."""
+        return sweep_state(self._database, sweep)
 
     def _add_experiment(self, name: str, config: str, status: str) -> int:
         row = {"uid": secrets.token_hex(8), "name": name, "config": config, "status": status, "created": now()}
@@ -245,9 +285,14 @@ class History:
         return [(row[0], ExperimentConfig.from_dict(json.loads(row[1]))) for row in rows]
 
     @_patient
-    def finish_experiment(self, experiment: int, status: str, message: str) -> None:
-        """Record how an experiment ended and take it out of the queue; an interrupted one stays there, held, for next time."""
+    def finish_experiment(self, experiment: int, status: str, message: str, more: More | None = None) -> None:
+        """Record how an experiment ended and take it out of the queue; an interrupted one stays there, held, for next time.
+
+        ``more`` is what a search does next: entered with the end, so that a kill cannot come between.
+        """
         with writing(self._database):
+            if more is not None:
+                self._extend(more)
             self._database.execute(
                 "UPDATE experiments SET status = ?, message = ?, finished = ? WHERE id = ?", [status, message, now(), experiment]
             )

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.forms import label
-from workbench.sweep import LARGEST, WAYS, axes_of
+from workbench.sweep import COUNTED, LARGEST, WAYS, axes_of
 
 PATHS = (
     "distillation.temperature",
@@ -39,13 +39,19 @@ PATHS = (
 )
 """Offered first; any other dotted path may be typed."""
 RANGE = re.compile(r"^\s*(\S+)\s*(?:to|…|\.\.)\s*(\S+)\s+in\s+(\d+)\s*(log)?\s*$")
+WHOLE_RANGE = re.compile(r"^\s*([-+.\w]+?)(?:\s+to\s+|\s*…\s*|\s*\.\.\s*)([-+.\w]+)\s*(\blog)?\s*$")
+"""A range that a Bayesian search takes as it is."""
 
 
 def values_of(text: str) -> Any:
-    """What a person typed as a sweep writes it: ``1, 2, 4``, or the range ``30 to 800 in 4 log``."""
+    """What a person typed as a sweep writes it: ``1, 2, 4``, or the range ``30 to 800 in 4 log``, ``30 to 800 log``."""
     if found := RANGE.match(text):
         low, high, count, log = found.groups()
         return {"from": _value(low), "to": _value(high), "count": int(count)} | ({"scale": "log"} if log else {})
+    if found := WHOLE_RANGE.match(text):
+        ends = {"from": _value(found[1]), "to": _value(found[2])}
+        if all(isinstance(end, (int, float)) for end in ends.values()):
+            return ends | ({"scale": "log"} if found[3] else {})
     try:
         return tomllib.loads(f"values = [{text}]")["values"]
     except ValueError:
@@ -56,7 +62,8 @@ def text_of(values: Any) -> str:
     """The text that :func:`values_of` reads back."""
     if isinstance(values, Mapping):
         log = " log" if values.get("scale") == "log" else ""
-        return f"{values.get('from')} to {values.get('to')} in {values.get('count')}{log}"
+        places = f" in {values['count']}" if "count" in values else ""
+        return f"{values.get('from')} to {values.get('to')}{places}{log}"
     return ", ".join(_written(value) for value in values) if isinstance(values, list) else str(values)
 
 
@@ -93,7 +100,9 @@ class _Axis(QWidget):
         self.values = QLineEdit(text_of(values))
         self.values.setAccessibleName("Values")
         self.values.setPlaceholderText("1, 2, 4 or 30 to 800 in 4 log")
-        self.values.setToolTip("Values with commas between them, or a range such as “30 to 800 in 4 log”.")
+        self.values.setToolTip(
+            "Values with commas between them, or a range such as “30 to 800 in 4 log”; with bayes “30 to 800 log” will do."
+        )
         away = QToolButton()
         away.setText("✕")
         away.setToolTip("Vary this setting no longer.")
@@ -126,7 +135,11 @@ class SweepPart(QGroupBox):
         self.how = QComboBox()
         self.how.addItems(list(WAYS))
         self.how.setAccessibleName("Combinations")
-        self.how.setToolTip("grid: every combination. zip: the first values together, then the second. random: some of the grid.")
+        self.how.setToolTip(
+            "grid: every combination. zip: the first values together, then the second. random: some of the grid.\n"
+            "bayes: a search that tries one combination after the other, each where those before let hope for most\n"
+            "on validation (needs Optuna). Its ranges are not cut into a few values. Stop ends it."
+        )
         row = QHBoxLayout()
         row.addWidget(self.add_button)
         row.addWidget(self.how)
@@ -134,9 +147,7 @@ class SweepPart(QGroupBox):
         self.count = QSpinBox()
         self.count.setRange(1, LARGEST)
         self.count.setValue(20)
-        self.count.setSuffix(" drawn")
-        self.count.setAccessibleName("Combinations drawn")
-        self.count.setToolTip("How many combinations of the grid are drawn.")
+        self.count.setAccessibleName("Count")
         self.count.hide()
         row.addWidget(self.count)
         self.error = label(role="error", wrap=True)
@@ -146,7 +157,7 @@ class SweepPart(QGroupBox):
         self._layout.addWidget(self.error)
         self.seeds.valueChanged.connect(lambda _: self.changed.emit())
         self.count.valueChanged.connect(lambda _: self.changed.emit())
-        self.how.currentTextChanged.connect(lambda how: self.count.setVisible(how == "random"))
+        self.how.currentTextChanged.connect(self._show_count)
         self.how.currentTextChanged.connect(lambda _: self.changed.emit())
 
     def add(self, path: str, values: Any) -> None:
@@ -164,7 +175,7 @@ class SweepPart(QGroupBox):
         if not axes and self.seeds.value() == 1:
             return {}
         how = self.how.currentText()
-        return {"how": how, "seeds": self.seeds.value()} | ({"count": self.count.value()} if how == "random" else {}) | axes
+        return {"how": how, "seeds": self.seeds.value()} | ({"count": self.count.value()} if how in COUNTED else {}) | axes
 
     def show_table(self, table: Mapping[str, Any]) -> None:
         """Show a ``[sweep]`` table; an empty one varies nothing."""
@@ -180,6 +191,13 @@ class SweepPart(QGroupBox):
         """Say what is wrong with the sweep; an empty reason takes it back."""
         self.error.setText(reason)
         self.error.setVisible(bool(reason))
+
+    def _show_count(self, how: str) -> None:
+        self.count.setVisible(how in COUNTED)
+        self.count.setSuffix(" tried" if how == "bayes" else " drawn")
+        self.count.setToolTip(
+            "How many combinations the search tries." if how == "bayes" else "How many combinations of the grid are drawn."
+        )
 
     def _remove(self, axis: _Axis) -> None:
         self.axes.remove(axis)

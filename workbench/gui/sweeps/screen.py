@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ class SweepScreen(QWidget):
         self.pages.addWidget(empty)
         self.pages.addWidget(self._page())
         QVBoxLayout(self).addWidget(self.pages)
+        self._searched = False
         self._following = QTimer(self)
         self._following.setInterval(FOLLOW_MILLISECONDS)
         self._following.timeout.connect(lambda: self.reload() if self.isVisible() and self._goes_on() else None)
@@ -150,13 +152,16 @@ class SweepScreen(QWidget):
         for one in self._sweeps:
             self.choice.addItem(f"{one.name}  #{one.id}", one.id)
         self.choice.setCurrentIndex(self.choice.findData(chosen))
+        now = next((one for one in self._sweeps if one.id == chosen), None)
+        self._searched = now is not None and now.at_most > 0
         paths = list(dict.fromkeys(path for one in self.results for path in one.point))
         _offer(self.against, [(path, path) for path in paths], "")
         _offer(
-            self.each, [("–", ""), *((path, path) for path in paths), ("as a heat map", "heat")], paths[1] if paths[1:] else ""
+            self.each,
+            [("–", ""), *((path, path) for path in paths), ("as a heat map", "heat")],
+            paths[1] if paths[1:] and not self._searched else "",
         )
-        now = next((one for one in self._sweeps if one.id == chosen), None)
-        self.state.setText(f"{now.done} of {now.experiments} experiments done" if now else "")
+        self.state.setText(now.words() if now else "")
         self._draw()
 
     # Drawing
@@ -192,13 +197,17 @@ class SweepScreen(QWidget):
         mixed = [
             path for path in (self.against.itemData(at) for at in range(self.against.count())) if path not in (against, each)
         ]
-        self.plot.setTitle(f"each point is the mean over {', '.join(mixed)}" if mixed else None, color=colours.faint, size="9pt")
+        mean = f"each point is the mean over {', '.join(mixed)}" if mixed and not self._searched else None
+        self.plot.setTitle(mean, color=colours.faint, size="9pt")
         values = list(dict.fromkeys(_key(one.point.get(against)) for one in self.results))
         numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
         log = numeric and len(values) > 1 and min(values) > 0 and max(values) / min(values) >= 20
         place = {value: float(np.log10(value) if log else value) if numeric else float(at) for at, value in enumerate(values)}
-        shown = [[(place[value], f"{value:g}" if numeric else str(value)) for value in values]]
-        self.plot.getAxis("bottom").setTicks(shown if not numeric or len(values) <= 12 else None)
+        shown = [(place[value], f"{value:g}" if numeric else str(value)) for value in values]
+        if self._searched and log:
+            shown = _round_ticks(min(values), max(values))
+        own = not numeric or (log if self._searched else len(values) <= 12)  # a search comes to any numbers
+        self.plot.getAxis("bottom").setTicks([shown] if own else None)
         self.plot.setLabel("bottom", against + (", logarithmic" if log else ""))
         others = list(dict.fromkeys(_key(one.point.get(each)) for one in self.results)) if each else [None]
         number = 0
@@ -222,10 +231,19 @@ class SweepScreen(QWidget):
         half = np.array([np.mean([one.half or 0.0 for one in points[at]]) for at in places])
         x = np.array(places) + aside
         style = Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine
-        pen = pg.mkPen(colour, width=2, style=style)
+        pen = None if self._searched else pg.mkPen(colour, width=2, style=style)  # a search has no line to follow
         if half.any():
             self.plot.addItem(pg.ErrorBarItem(x=x, y=y, height=2 * half, beam=0.0, pen=pg.mkPen(colour)))
-        self.plot.plot(x, y, pen=pen, name=name, symbol="o", symbolSize=6, symbolBrush=colour, symbolPen=None)
+        self.plot.plot(
+            x,
+            y,
+            pen=pen,
+            name=name,
+            symbol="o",
+            symbolSize=6,
+            symbolBrush=None if dashed and self._searched else colour,
+            symbolPen=colour,
+        )
 
     def _draw_heat(self, metric: str, across: str, down: str) -> None:
         columns = list(dict.fromkeys(_key(one.point.get(across)) for one in self.results))
@@ -299,6 +317,12 @@ def _offer(box: QComboBox, items: list[tuple[str, str]], otherwise: str) -> None
         box.addItem(text, data)
     place = box.findData(before if before is not None else otherwise)
     box.setCurrentIndex(max(0, place))
+
+
+def _round_ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """1, 2 and 5 times powers of ten between two numbers, by their logarithm."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [(math.log10(at), f"{at:g}") for power in powers for at in (10.0**power, 2 * 10.0**power, 5 * 10.0**power)]
 
 
 def _key(value: Any) -> Any:
