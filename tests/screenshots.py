@@ -70,7 +70,7 @@ def do_main_job(window: MainWindow, out: Path, look: str) -> None:
     wait_until(lambda: len(window.compare.plot.line_keys()) == 2)
     picture(window, out, f"compare-{look}")
     if look == "light":
-        window.setup.show_recipe("digits-temperature")
+        window.setup.show_recipe("temperature-by-width-short")
         wait_until(lambda: window.setup.launch.isEnabled() and "sweep" in window.setup.plan.text())
         QTest.mouseClick(window.setup.launch, Qt.MouseButton.LeftButton)
     window.tabs.setCurrentWidget(window.sweeps)

@@ -44,7 +44,7 @@ FAULTS = {
     "resumes": Fault("broken off at random steps and resumed, against left alone", contents.resumes, 4, 100, "equal by hash"),
     "full_disk": Fault("no room at every write of a run", processes.full_disk, 8, 300,
                        "history and checkpoints intact, resumed to the same weights"),
-    "doors": Fault("eight writers and two windows on one history, seconds", processes.doors, 5, 60, "no error, every row there"),
+    "doors": Fault("eight writers, killed at last, two windows and another program on one history, seconds", processes.doors, 5, 60, "no error, every row there"),
     "histories": Fault("histories flipped, cut short, foreign, newer, older", contents.histories, 100, 1000,
                        "no crash, refused files untouched, a changed metric is found"),
     "checkpoints": Fault("checkpoints flipped or cut short", contents.checkpoint_files, 200, 1000, "all refused"),

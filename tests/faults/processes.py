@@ -168,7 +168,8 @@ def _train_below(path: Path, limit: int) -> None:
 
 
 def doors(seconds: int, folder: Path) -> Outcome:
-    """Eight writers and two windows on one history."""
+    """Eight writers that read too and are killed at the end, two windows, and another program that comes and goes, on one
+    history."""
     outcome, path = Outcome(done=1), folder / "experiments.db"
     History(path).close()
     preferences = {"QT_QPA_PLATFORM": "offscreen", "XDG_CONFIG_HOME": str(folder / "config")}
@@ -178,12 +179,16 @@ def doors(seconds: int, folder: Path) -> Outcome:
     writers = [
         subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=pipe, stderr=pipe, text=True, cwd=ROOT) for _ in range(8)
     ]
+    stranger = subprocess.Popen([sys.executable, "-c", _STRANGER, str(path)], stderr=pipe, text=True)
     written = 0
     for writer in writers:
         out, err = writer.communicate(timeout=seconds + 120)
         written += int(out or 0)
-        if writer.returncode or err:
+        if writer.returncode != -signal.SIGKILL or err:
             outcome.broken.append(f"a writer ended with {writer.returncode}: {err[-300:]}")
+    stranger.terminate()
+    if err := stranger.communicate(timeout=60)[1]:
+        outcome.broken.append(f"the other program said {err[-300:]}")
     for window in windows:
         window.send_signal(signal.SIGTERM)
         _, err = window.communicate(timeout=60)
@@ -198,13 +203,26 @@ def doors(seconds: int, folder: Path) -> Outcome:
     return outcome
 
 
+_STRANGER = """
+import sqlite3, sys, time
+while True:
+    database = sqlite3.connect(sys.argv[1], timeout=60)
+    database.execute("SELECT count(*) FROM runs").fetchone()
+    database.close()
+    time.sleep(0.1)
+"""
+
 _WRITER = """
-import sys, time
+import os, signal, sys, time
+from contextlib import closing
 from pathlib import Path
 from tests.experiments import add_run, tiny
 from workbench.events import Metrics
+from workbench.history.database import open_for_reading
 from workbench.history.writing import History
 with History(Path(sys.argv[1])) as history:
+    with closing(open_for_reading(Path(sys.argv[1]))):
+        pass
     run = add_run(history, history.enqueue(tiny()), "teacher")
     end, step = time.monotonic() + SECONDS, 0
     while time.monotonic() < end:
@@ -212,7 +230,8 @@ with History(Path(sys.argv[1])) as history:
         history.write_metrics(batch)
         step += 20
         time.sleep(0.05)
-    print(step)
+    print(step, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 
 

@@ -142,7 +142,7 @@ def sweeps(number: int | None, history: Path, as_json: bool) -> None:
             if as_json:
                 click.echo(json.dumps([asdict(one) for one in found]))
             elif not found:
-                click.echo(f"{history} has no sweeps yet; try `workbench run digits-temperature`")
+                click.echo(f"{history} has no sweeps yet; try `workbench run temperature-by-width-short`")
             for one in found if not as_json else []:
                 click.echo(f"{one.id:>5} {one.name:30} {one.words()}")
             return
