@@ -177,3 +177,18 @@ def test_that_without_optuna_the_sweep_says_so_and_launch_waits(
 
 def test_that_without_a_sweep_there_is_a_hint(window: MainWindow) -> None:
     assert window.sweeps.pages.currentIndex() == 0
+
+
+def test_that_a_sweep_of_data_still_to_be_downloaded_is_launched_as_a_sweep(
+    qtbot: QtBot, window: MainWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torchvision
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", ["http://127.0.0.1:9/"])
+    window.setup.data.dataset.setCurrentText("kmnist")
+    type_number(qtbot, window.setup.sweep.seeds, "3")
+    qtbot.waitUntil(lambda: window.setup.plan.text().startswith("Launch first downloads kmnist"), timeout=WAIT)
+    with qtbot.waitSignal(window.setup.sweep_launched, timeout=WAIT) as launched:
+        qtbot.mouseClick(window.setup.launch, Qt.MouseButton.LeftButton)
+    assert launched.args[0]["sweep"] == {"how": "grid", "seeds": 3}

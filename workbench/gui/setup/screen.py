@@ -265,11 +265,11 @@ class SetupScreen(QWidget):
                 "plan",
                 questions.summarise_sweep(tables),
                 partial(self._planned_sweep, config, tables),
-                partial(self._refused, config),
+                partial(self._refused, config, tables),
             )
             self._ask("cases", questions.summarise(config), self.transfer.show_summary, lambda _: None)
         else:
-            self._ask("plan", questions.summarise(config), partial(self._planned, config), partial(self._refused, config))
+            self._ask("plan", questions.summarise(config), partial(self._planned, config), partial(self._refused, config, {}))
         self._ask("samples", questions.soft_samples(config), self.distillation.show_samples, self._no_samples)
 
     def _show_sizes(self, sizes: tuple[Any, ...]) -> None:
@@ -298,11 +298,11 @@ class SetupScreen(QWidget):
             self.plan.setText(summary.words())
             self._show_launch("")
 
-    def _refused(self, config: ExperimentConfig, error: Exception) -> None:
+    def _refused(self, config: ExperimentConfig, tables: dict[str, Any], error: Exception) -> None:
         if config != self._config or self._settle.isActive():
             return
         if isinstance(error, NotHere):
-            self._checked = config
+            self._checked, self._checked_sweep = config, tables
             size = BUILT_IN[config.data.dataset].download_mb
             self.plan.setText(f"Launch first downloads {config.data.dataset} ({size} MB), then says more.")
             self._show_launch("")
