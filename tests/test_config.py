@@ -52,7 +52,14 @@ CHANGED: dict[str, Any] = {
     "teachers": [{"model": "cnn", "channels": 8, "count": 3}, {"model": "mlp", "run": 12}],
     "teacher_training": {"epochs": 7, "optimizer": "sgd"},
     "student": {"model": "mlp", "units": 30, "max_norm": 3.0},
-    "distillation": {"temperature": 2.5, "hard_weight": 0.25, "mean": "geometric", "baseline": False, "teacher_view": "clean"},
+    "distillation": {
+        "temperature": 2.5,
+        "hard_weight": 0.25,
+        "match": "logits",
+        "mean": "geometric",
+        "baseline": False,
+        "teacher_view": "clean",
+    },
     "transfer": {"fraction": 0.5, "leave_out": [3, "seven"]},
     "training": {"epochs": 9, "schedule": "step", "jitter": 2, "flip": True},
 }

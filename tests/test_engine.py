@@ -16,6 +16,7 @@ from tests.experiments import tiny
 from workbench.config import DataConfig, DistillationConfig, RunConfig, TrainingConfig, TransferConfig
 from workbench.distill import training
 from workbench.distill.ensembles import soft_targets
+from workbench.distill.losses import matching_loss
 from workbench.distill.training import Trainer
 from workbench.engine import Engine, EngineSettings
 from workbench.errors import Cancelled, ConfigError, WorkbenchError
@@ -133,6 +134,38 @@ def test_that_teachers_see_by_default_what_the_student_sees(settings: dict[str, 
     wanted = torch.nn.functional.kl_div(torch.log_softmax(trainer.model(seen) / 4.0, dim=1), targets, reduction="batchmean")
     assert loss.soft is not None
     torch.testing.assert_close(loss.soft, wanted)
+
+
+def matching(**settings: bool | int) -> RunConfig:
+    return dataclasses.replace(student("same", **settings), distillation=DistillationConfig(match="logits", hard_weight=0.0))
+
+
+def test_that_the_logits_to_match_are_computed_once_where_the_teachers_see_the_cases_as_they_are() -> None:
+    teachers = digits.ensemble()
+    job = shared_engine().job(1, matching(), teachers)
+    assert job.soft_targets is not None
+    clean = job.data.view(job.data.train.images[job.cases])
+    torch.testing.assert_close(job.soft_targets, teachers.member_logits(clean).mean(dim=0))
+
+
+@pytest.mark.parametrize("settings", [{"jitter": 2}, {"flip": True}], ids=["jitter", "flip"])
+def test_that_the_logits_to_match_are_those_of_the_view_that_the_student_sees(settings: dict[str, int]) -> None:
+    job = shared_engine().job(1, matching(**settings), digits.ensemble())
+    assert job.soft_targets is None
+    assert job.ensemble is not None
+    trainer = Trainer(job)
+    seen, clean = seen_by(trainer)
+    assert not torch.equal(seen, clean)
+    positions = trainer.views.batches(0, trainer.job.steps_per_epoch)[0][0]
+    logits = trainer.model(seen).detach()
+    wanted = matching_loss(logits, job.ensemble.member_logits(seen).mean(dim=0), None, hard_weight=0.0)
+    torch.testing.assert_close(trainer._loss(logits, positions, seen).total, wanted.total)
+
+
+def test_that_soft_targets_are_matched_by_default_and_in_no_fingerprint() -> None:
+    assert DistillationConfig() == DistillationConfig(match="targets")
+    assert "match" not in student("clean").to_dict()["distillation"]
+    assert matching().to_dict()["distillation"] == {"match": "logits", "hard_weight": 0.0}
 
 
 def test_that_the_default_view_is_in_no_fingerprint() -> None:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from workbench.distill.ensembles import combined_logits, soft_targets
+from workbench.config import DistillationConfig
+from workbench.distill.ensembles import combined_logits, soft_targets, targets_for
 from workbench.distill.losses import distillation_loss, hard_loss, matching_loss, softened
 
 CASES, CLASSES = 6, 10
@@ -74,6 +75,24 @@ def test_that_logits_of_any_mean_are_matched_as_if_of_zero_mean() -> None:
     found = gradient_of_total(z, softened(v, 1000.0), 1000.0, 0.0)
     wanted = logit_matching_gradient(z, v)
     assert float((found - wanted).norm() / wanted.norm()) < 0.01
+
+
+def test_that_the_loss_of_matching_does_not_see_the_mean_of_the_logits() -> None:
+    z, v = logits(1, CASES, CLASSES), logits(2, CASES, CLASSES)
+    found, moved = (matching_loss(z + a, v + b, None, hard_weight=0.0) for a, b in ((0, 0), (7, -3)))
+    torch.testing.assert_close(moved.total, found.total)
+    torch.testing.assert_close(moved.gradient, found.gradient)
+    torch.testing.assert_close(found.gradient.sum(dim=1), torch.zeros(CASES, dtype=z.dtype))
+
+
+@pytest.mark.parametrize("mean", ["arithmetic", "geometric"])
+@pytest.mark.parametrize("hard_weight", [0.0, 0.25])
+def test_that_what_is_matched_of_teachers_that_disagree_is_the_limit_of_their_soft_targets(mean: str, hard_weight: float) -> None:
+    z, teachers = logits(1, CASES, CLASSES), logits(2, 5, CASES, CLASSES)
+    config = DistillationConfig(match="logits", mean=mean)
+    wanted = matching_loss(z, targets_for(teachers, config), None, hard_weight=hard_weight).gradient
+    limit = distillation_loss(z, soft_targets(teachers, 1000.0, mean), None, temperature=1000.0, hard_weight=hard_weight).gradient
+    assert float((limit - wanted).norm() / wanted.norm()) < 0.01
 
 
 def test_that_without_t_squared_the_gradient_would_not_match() -> None:

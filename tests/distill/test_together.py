@@ -181,6 +181,13 @@ def test_that_only_what_goes_in_step_is_one_company(settings: dict[str, Any]) ->
     assert company(Trainer(students(1, **settings)[0])) != company(Trainer(students(1)[0]))
 
 
+def test_that_one_that_matches_logits_is_trained_alone() -> None:
+    of = students(1)[0]
+    assert company(Trainer(of)) is not None
+    config = dataclasses.replace(of.config, distillation=DistillationConfig(match="logits"))
+    assert company(Trainer(dataclasses.replace(of, config=config))) is None
+
+
 def test_that_cases_of_other_steps_are_another_company() -> None:
     first, other = job(model=PERCEPTRON, fraction=0.5), job(model=PERCEPTRON, fraction=0.9)
     assert company(Trainer(first)) != company(Trainer(other))
