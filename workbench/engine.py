@@ -31,7 +31,8 @@ from workbench.distill.ensembles import Ensemble, LogitCache, combined_logits, t
 from workbench.distill.evaluation import logits_on
 from workbench.distill.models import ModelSize, build, model_size
 from workbench.distill.random_state import random_state_kept
-from workbench.distill.training import Job, check_precision, measure_rate
+from workbench.distill.together import measure_rate
+from workbench.distill.training import Job, check_precision
 from workbench.errors import CheckpointError, ConfigError, DataError, WorkbenchError
 from workbench.history.reading import PastRun, StoredFile
 from workbench.history.writing import History
@@ -274,18 +275,19 @@ class Engine:
         cases = transfer_cases(data.train.labels, data.classes, config.transfer, config.seed)
         return tuple(torch.bincount(data.train.labels[cases], minlength=len(data.classes)).tolist())
 
-    def seconds(self, config: RunConfig) -> float | None:
-        """About how long a run will train, from a short measurement; while another one trains, which leaves no time for
-        that, from the multiply-adds a second of those measured before, or None."""
+    def seconds(self, config: RunConfig, together: int = 1) -> float | None:
+        """About how long a run will train, its share where several do ``together``, from a short measurement; while another
+        one trains, which leaves no time for that, from the multiply-adds a second of those measured before, or None."""
         data = self.data(config.data)
         job = self.job(0, config)
         size = self.size(config.model, data)
-        key = (config.model.describe(), data.shape, config.distillation is None, min(len(job.cases), config.training.batch_size))
+        batch = min(len(job.cases), config.training.batch_size)
+        key = (config.model.describe(), data.shape, config.distillation is None, batch, together)
         rate = self._rates.get(key)
         if rate is None and self.busy:
             rate = self._pace / (size.multiply_adds + 1) or None
         elif rate is None:
-            self.use_threads(size, config.training.batch_size)
+            self.use_threads(size, config.training.batch_size, together=together)
             fits = max(2, int(MEASURED_STEP / (3 * size.multiply_adds + 1)))
             if fits < config.training.batch_size:
                 smaller = dataclasses.replace(config.training, batch_size=fits)
@@ -293,7 +295,7 @@ class Engine:
             if config.distillation is not None:
                 targets = torch.full((len(job.cases), len(data.classes)), 1 / len(data.classes), device=self.device)
                 job = dataclasses.replace(job, soft_targets=targets)
-            rate = self._rates[key] = measure_rate(job)
+            rate = self._rates[key] = measure_rate(*[job] * together)
             self._pace = max(self._pace, rate * size.multiply_adds)
         return None if rate is None else len(job.cases) * config.training.epochs / rate
 

@@ -18,12 +18,9 @@ from workbench.events import ExperimentFinished, ExperimentStarted, Loading, Not
 from workbench.history.liveness import ProcessLock
 from workbench.history.patience import Patience
 from workbench.history.writing import Entry, History, Member, More
-from workbench.plan import PlannedRun, choosing, goes_together, plan, refit_plan
+from workbench.plan import MOST_TOGETHER, PlannedRun, choosing, company_of, plan, refit_plan
 
 logger = logging.getLogger(__name__)
-
-MOST_TOGETHER = 16
-"""Experiments of a sweep that are done at once, so that others in the queue have not long to wait."""
 
 
 def run_experiment(engine: Engine, history: History, experiment: int, control: Control, emit: Emit) -> str:
@@ -95,15 +92,10 @@ def _next(under_way: UnderWay, experiment: int, status: str) -> More | None:
 
 def companions(history: History, experiment: int) -> list[int]:
     """The waiting experiments of the same sweep that can be done at once with one: their students are of one kind."""
-
-    def kind(config: ExperimentConfig) -> tuple[object, ...]:
-        training = dataclasses.replace(config.training, learning_rate=1.0)
-        return config.data, repr(config.student), training, config.distillation.baseline
-
-    config = history.experiment_config(experiment)
-    if not goes_together(config.student, config.training):
+    company = company_of(history.experiment_config(experiment))
+    if company is None:
         return []
-    beside = [number for number, other in history.waiting_beside(experiment) if kind(other) == kind(config)]
+    beside = [number for number, other in history.waiting_beside(experiment) if company_of(other) == company]
     return beside[: MOST_TOGETHER - 1]
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from workbench.config import ExperimentConfig, ModelConfig, Role, RunConfig, TrainingConfig, TransferConfig
+from workbench.config import ExperimentConfig, Role, RunConfig, TrainingConfig, TransferConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +112,17 @@ def baseline_of(config: ExperimentConfig) -> RunConfig:
     return RunConfig(data=config.data, model=config.student, training=config.training, transfer=transfer, seed=config.seed)
 
 
-def goes_together(model: ModelConfig, training: TrainingConfig) -> bool:
-    """Whether such students can be trained together as one batched model, and gain by it: small plain perceptrons."""
-    options = model.options
-    plain = model.model == "mlp" and not (options["dropout"] or options["input_dropout"])
+MOST_TOGETHER = 16
+"""Experiments of a sweep that are done at once, so that others in the queue have not long to wait."""
+
+
+def company_of(config: ExperimentConfig) -> str | None:
+    """What experiments have in common whose students can be trained together as one batched model; None where a student
+    cannot: one that is no plain perceptron, or whose views change."""
+    training, options = config.training, config.student.options
+    plain = config.student.model == "mlp" and not (options["dropout"] or options["input_dropout"])
     changed = training.jitter or training.flip or training.label_smoothing or training.precision != "float32"
-    return plain and not changed
+    if changed or not plain or config.distillation.match == "logits" or config.transfer.images:
+        return None
+    alike = dataclasses.replace(training, learning_rate=1.0)
+    return repr((config.data, config.student, alike, config.distillation.baseline, config.refit))

@@ -5,6 +5,7 @@ Nothing here imports torch; what comes back is numpy arrays, texts and numbers.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from workbench.config import DataConfig, ExperimentConfig, ModelConfig
 from workbench.distill import sources
 from workbench.distill.raw_data import spread
 from workbench.errors import DataError, WorkbenchError
-from workbench.plan import choosing, plan
+from workbench.plan import MOST_TOGETHER, choosing, company_of, plan
 from workbench.sweep import Sweep, sketch
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ def summarise_sweep(tables: dict[str, Any]) -> Callable[[Engine, History], Sweep
         seconds: list[float | None] = []
         experiments = sketch(tables)
         sweep = Sweep.from_dict(tables.get("sweep", {}))
+        companies = Counter(company_of(config) for _, config in experiments)
         for _, config in experiments:
             data = engine.check(config, history.past_run, download=False)
             planned = plan(config, lambda run: history.past_run(run).config)
@@ -165,7 +167,8 @@ def summarise_sweep(tables: dict[str, Any]) -> Callable[[Engine, History], Sweep
                     continue
                 there |= {mark} - {""}
                 training += 1
-                seconds.append(engine.seconds(item.config))
+                company = company_of(config) if item.role in ("student", "baseline") else None
+                seconds.append(engine.seconds(item.config, min(MOST_TOGETHER, companies[company]) if company else 1))
         return SweepSummary(
             search=sweep.how == "bayes",
             experiments=sweep.size,

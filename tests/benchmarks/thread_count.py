@@ -20,7 +20,8 @@ import torch
 
 from tests.benchmarks.machine import Elsewhere, available_cores
 from workbench.config import DataConfig, DistillationConfig, ModelConfig, RunConfig, TrainingConfig
-from workbench.distill.training import Job, measure_rate
+from workbench.distill.together import measure_rate
+from workbench.distill.training import Job
 from workbench.engine import SMALL_STEP, Engine, EngineSettings
 from workbench.errors import WorkbenchError
 

@@ -17,7 +17,8 @@ from tests.experiments import DIVERGING
 from workbench.config import DistillationConfig, ModelConfig, TrainingConfig
 from workbench.distill import checkpoints, training
 from workbench.distill.evaluation import logits_on, validate
-from workbench.distill.training import Job, Trainer, TrainerState, measure_rate, schedule_factor
+from workbench.distill.together import measure_rate
+from workbench.distill.training import Job, Trainer, TrainerState, schedule_factor
 from workbench.errors import ConfigError, Diverged
 from workbench.events import EpochEnded, Event, Metrics
 

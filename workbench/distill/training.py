@@ -24,7 +24,7 @@ from workbench.distill.ensembles import Ensemble, targets_for
 from workbench.distill.evaluation import validate
 from workbench.distill.losses import Loss, distillation_loss, hard_loss, matching_loss
 from workbench.distill.models import build, constrain
-from workbench.distill.random_state import random_state, random_state_kept, set_random_state
+from workbench.distill.random_state import random_state, set_random_state
 from workbench.errors import ConfigError, Diverged
 from workbench.events import EpochEnded, Event, Metrics, Progress
 
@@ -105,8 +105,8 @@ class Trainer:
         self.elapsed = 0.0
         self.last_loss = 0.0
         self.failure: Diverged | None = None
-        self._seen = 0
-        self._seen_since_shown = 0
+        self.seen = 0
+        self._fresh = 0
         self._clock = self._shown = time.perf_counter()
 
     @classmethod
@@ -155,7 +155,7 @@ class Trainer:
             "epochs_done": self.epochs_done,
             "stopped_early": self.stopped_early,
             "summed": self._summed,
-            "seen": self._seen,
+            "seen": self.seen,
             "elapsed": self.elapsed,
             "best": [self.best.epoch, self.best.accuracy, self.best.loss],
         }
@@ -176,7 +176,7 @@ class Trainer:
         self.best = Best(epoch, accuracy, loss, {key: value.to(device) for key, value in _below(tensors, "best").items()})
         self.step, self.epochs_done = values["step"], values["epochs_done"]
         self.stopped_early = values["stopped_early"] and bool(self.job.config.training.patience)
-        self._summed, self._seen, self.elapsed = values["summed"], values["seen"], values["elapsed"]
+        self._summed, self.seen, self.elapsed = values["summed"], values["seen"], values["elapsed"]
         set_random_state(_below(tensors, "random"), device)
 
     def begin(self) -> None:
@@ -202,8 +202,8 @@ class Trainer:
         """Count a step that learned from so many cases and added its losses to the sums."""
         self.step += 1
         self._summed += 1
-        self._seen += cases
-        self._seen_since_shown += cases
+        self.seen += cases
+        self._fresh += cases
 
     def validated(self) -> list[tuple[float, float]]:
         """Accuracy and negative log-likelihood (nats) on validation, as :func:`lessons` asks for them."""
@@ -280,8 +280,8 @@ class Trainer:
             return None
         self._tick()
         now = time.perf_counter()
-        rate = self._seen_since_shown / max(1e-9, now - self._shown)
-        self._shown, self._seen_since_shown = now, 0
+        rate = self._fresh / max(1e-9, now - self._shown)
+        self._shown, self._fresh = now, 0
         epoch = self.step / self.job.steps_per_epoch
         return Progress(self.job.run, self.step, self.job.steps, epoch, rate, self.elapsed)
 
@@ -293,7 +293,7 @@ class Trainer:
     @property
     def samples_per_second(self) -> float:
         """Training cases a second over the whole run, validation included."""
-        return self._seen / self.elapsed if self.elapsed else 0.0
+        return self.seen / self.elapsed if self.elapsed else 0.0
 
 
 class Lessons(Protocol):
@@ -359,22 +359,6 @@ def schedule_factor(training: TrainingConfig, step: int, steps_per_epoch: int) -
     if training.schedule == "step":
         return float(training.step_factor ** (step // (training.step_epochs * steps_per_epoch)))
     return 1.0
-
-
-def measure_rate(job: Job, seconds: float = 0.1) -> float:
-    """Training cases a second, measured on a few steps; leaves torch's random state as it was."""
-    with random_state_kept(job.data.device):
-        trainer = Trainer(job)
-        trainer.begin_epoch(0)
-        trainer.learn(0)
-        trainer._seen = 0
-        start = time.perf_counter()
-        for index in range(1_000_000):
-            trainer.learn(index % job.steps_per_epoch)
-            if index >= 1 and time.perf_counter() - start > seconds:
-                break
-        float(trainer.sums[0])
-        return trainer._seen / (time.perf_counter() - start)
 
 
 def optimizer_for(parameters: Iterable[nn.Parameter] | list[dict[str, Any]], training: TrainingConfig) -> Optimizer:
