@@ -197,9 +197,14 @@ def times(experiments: Sequence[tuple[int, dict[str, Any]]]) -> Callable[[Engine
     return answer
 
 
-def resume(experiment: int) -> Callable[[Engine, History], None]:
-    """Queue an experiment that is over, to do what was not done."""
-    return lambda _, history: history.resume(experiment)
+def resume(experiments: Sequence[int]) -> Callable[[Engine, History], None]:
+    """Queue experiments that are over, to do what was not done; those trained together go on together."""
+
+    def answer(_: Engine, history: History) -> None:
+        for experiment in experiments:
+            history.resume(experiment)
+
+    return answer
 
 
 def go_on(run: int, epochs: int, kind: str) -> Callable[[Engine, History], None]:

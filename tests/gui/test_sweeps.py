@@ -192,3 +192,24 @@ def test_that_a_sweep_of_data_still_to_be_downloaded_is_launched_as_a_sweep(
     with qtbot.waitSignal(window.setup.sweep_launched, timeout=WAIT) as launched:
         qtbot.mouseClick(window.setup.launch, Qt.MouseButton.LeftButton)
     assert launched.args[0]["sweep"] == {"how": "grid", "seeds": 3}
+
+
+def test_that_a_stopped_sweep_is_resumed_in_one_go_and_goes_on_together(qtbot: QtBot, window: MainWindow) -> None:
+    make_small(qtbot, window, epochs=400)
+    type_number(qtbot, window.setup.sweep.seeds, "3")
+    wait_checked(qtbot, window)
+    qtbot.mouseClick(window.setup.launch, Qt.MouseButton.LeftButton)
+
+    def statuses() -> list[str]:
+        return [row.status for one in window.history.model.experiments for row in one.rows if row.role == "student"]
+
+    window.tabs.setCurrentWidget(window.history)
+    qtbot.waitUntil(lambda: statuses() == ["running"] * 3, timeout=WAIT)
+    qtbot.mouseClick(window.live.stop, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: statuses() == ["stopped"] * 3, timeout=WAIT)
+    window.history.tree.selectAll()
+    qtbot.waitUntil(window.history.buttons["resume"].isEnabled, timeout=WAIT)
+    qtbot.mouseClick(window.history.buttons["resume"], Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: statuses() == ["running"] * 3, timeout=WAIT)
+    qtbot.mouseClick(window.live.stop, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: statuses() == ["stopped"] * 3, timeout=WAIT)

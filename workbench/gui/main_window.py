@@ -248,8 +248,8 @@ class MainWindow(QMainWindow):
     def _ask_times(self, experiments: list[tuple[int, dict[str, Any]]]) -> None:
         self._ask_engine("times", questions.times(experiments), self.queue.show_times)
 
-    def _resume(self, experiment: int) -> None:
-        self._ask_engine(("resume", experiment), questions.resume(experiment), lambda _: self._queue_changed())
+    def _resume(self, experiments: list[int]) -> None:
+        self._ask_engine(("resume", *experiments), questions.resume(experiments), lambda _: self._queue_changed())
 
     def _go_on(self, run: int, epochs: int, kind: str) -> None:
         self._ask_engine(("go on", run), questions.go_on(run, epochs, kind), lambda _: self._queue_changed())

@@ -89,7 +89,7 @@ class HistoryScreen(QWidget):
     setup_wanted = Signal(object)
     compare_wanted = Signal(list)
     teacher_wanted = Signal(int, str)
-    resume_wanted = Signal(int)
+    resume_wanted = Signal(list)
     epochs_wanted = Signal(int, int, str)
     bias_wanted = Signal(int)
     changed = Signal()
@@ -135,7 +135,7 @@ class HistoryScreen(QWidget):
         row.addWidget(self.filter, 1)
         for key, text, help_, slot in (
             ("open", "Open as new set-up", "Fill the set-up with this run's experiment.", self._open),
-            ("resume", "Resume", "Go on with what this run's experiment has not done, from the checkpoints.", self._resume),
+            ("resume", "Resume", "Go on with what the selected experiments have not done, from the checkpoints.", self._resume),
             ("epochs", "More epochs…", "Go on with this run as a new one, which leaves it as it is.", self._more_epochs),
             ("bias", "Bias…", "Shift the logits of classes that the run has never seen, chosen on validation.", self._bias),
             ("compare", "Compare", "Lay the selected runs over each other (Ctrl+K).", self._compare),
@@ -263,9 +263,7 @@ class HistoryScreen(QWidget):
         self.buttons["compare"].setEnabled(bool(runs))
         self.buttons["delete"].setEnabled(self.tree.selectionModel().hasSelection())
         self.buttons["teacher"].setEnabled(len(runs) == 1)
-        one = self._one_experiment()
-        over = one is not None and one.rank is None and one.status in ("stopped", "failed", "interrupted")
-        self.buttons["resume"].setEnabled(over)
+        self.buttons["resume"].setEnabled(bool(self._to_resume()))
         chosen = self._chosen_row()
         self.buttons["bias"].setEnabled(chosen is not None and chosen.status == "done")
         self.buttons["epochs"].setEnabled(len(runs) == 1 and self._chosen_row() is not None)
@@ -317,10 +315,11 @@ class HistoryScreen(QWidget):
             except ConfigError as error:
                 self.said.emit(f"This run's experiment cannot be opened by this version: {error}.")
 
-    def _one_experiment(self) -> ExperimentRow | None:
-        """The experiment of what is selected, where that is of one experiment."""
+    def _to_resume(self) -> list[ExperimentRow]:
+        """The experiments of what is selected, in the list's order, where each of them has something left to do."""
         found = {self.model.experiment_at(index).id: self.model.experiment_at(index) for index in self._selected()}
-        return next(iter(found.values())) if len(found) == 1 else None
+        over = [one for one in found.values() if one.rank is None and one.status in ("stopped", "failed", "interrupted")]
+        return over if len(over) == len(found) else []
 
     def _chosen_row(self) -> RunRow | None:
         """The one run that is selected, where it is over."""
@@ -328,8 +327,7 @@ class HistoryScreen(QWidget):
         return rows[0] if len(rows) == 1 and rows[0] and rows[0].status not in UNDER_WAY else None
 
     def _resume(self) -> None:
-        if one := self._one_experiment():
-            self.resume_wanted.emit(one.id)
+        self.resume_wanted.emit([one.id for one in reversed(self._to_resume())])
 
     def _bias(self) -> None:
         if row := self._chosen_row():
