@@ -173,7 +173,7 @@ def test_that_nets_without_convolution_are_judged_at_every_width(gain: float, ho
     fill(history, "without-convolution-short", figures)
     found = verdict(history, "without-convolution")
     assert found.holds is holds
-    assert "50.0% of the cost" in found.ours
+    assert "50.0% of the multiply-adds" in found.ours
 
 
 def test_that_the_command_line_shows_the_claims_and_does_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,7 +137,7 @@ def test_that_a_batch_interrupted_and_resumed_ends_bit_for_bit_like_one_left_alo
             ours, theirs = student(history, experiment), student(whole, experiment)
             expected = weights(whole, theirs.id)
             assert all(torch.equal(value, expected[name]) for name, value in weights(history, ours.id).items())
-            assert ours.figures == theirs.figures
+            assert ours.figures | {"latency_ms": 0} == theirs.figures | {"latency_ms": 0}
 
 
 def test_that_stop_ends_all_under_way_with_a_checkpoint_each(history: History) -> None:

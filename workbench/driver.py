@@ -19,7 +19,7 @@ from workbench.config import ModelConfig, RunConfig
 from workbench.distill import checkpoints
 from workbench.distill.data import ResidentData
 from workbench.distill.ensembles import Ensemble
-from workbench.distill.evaluation import fidelity, figures, logits_on
+from workbench.distill.evaluation import fidelity, figures, latency, logits_on
 from workbench.distill.sources import Tell
 from workbench.distill.together import Together, company
 from workbench.distill.training import Job, Trainer, TrainerState
@@ -347,7 +347,7 @@ def _finish(under_way: UnderWay, run: int, trainer: Trainer) -> None:
     _write_weights(under_way, run, trainer, weights)
     trainer.model.load_state_dict(weights)
     on_test = logits_on(trainer.model, data, data.test.images)
-    found = figures(on_test, data.test.labels, "test")
+    found = figures(on_test, data.test.labels, "test") | {"latency_ms": latency(trainer.model, data)}
     if len(data.validation):
         on_validation = logits_on(trainer.model, data, data.validation.images)
         found |= figures(on_validation, data.validation.labels, "val") | _unseen(trainer.job, on_validation, on_test)

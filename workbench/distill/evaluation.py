@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable
 
 import torch
@@ -71,6 +73,19 @@ def fidelity(student_logits: Tensor, teacher_logits: Tensor) -> dict[str, float]
         F.log_softmax(student_logits, dim=1), F.log_softmax(teacher_logits, dim=1), reduction="batchmean", log_target=True
     )
     return {"teacher_agreement": float(agreement), "teacher_kl": float(divergence)}
+
+
+@torch.no_grad()
+def latency(model: nn.Module, data: ResidentData, repeats: int = 25) -> float:
+    """Milliseconds for one test image, the median of some runs, with the threads that torch has now."""
+    model.eval()
+    view = data.view(data.test.images[:1])
+    taken = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        model(view).argmax(dim=1).item()
+        taken.append(time.perf_counter() - start)
+    return 1000 * statistics.median(taken)
 
 
 def validate(model: nn.Module, data: ResidentData, split: Split) -> tuple[float, float]:
