@@ -116,8 +116,6 @@ class Stack:
     @torch.no_grad()
     def learn(self, place: int) -> None:
         """One step for everybody."""
-        for trainer in self._trainers:
-            trainer.set_rate()
         cases, rows, counts, mask = self._order.batch(place)
         images = self._data.train.images.index_select(0, cases.reshape(-1))
         inputs = self._data.view(images).reshape(*cases.shape, -1)
@@ -194,7 +192,7 @@ class _Shared:
     def step(self) -> None:
         """Change all weights, each run's by its own learning rate."""
         for alike, group in zip(self._groups, self._optimizer.param_groups, strict=True):
-            group["lr"] = alike[0].optimizer.param_groups[0]["lr"]
+            group["lr"] = alike[0].rate_at(alike[0].step)
         self._optimizer.step()
         if not self._shown:
             self._shown = True

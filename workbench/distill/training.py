@@ -190,7 +190,7 @@ class Trainer:
     def learn(self, place: int) -> None:
         """One step of descent, on a batch of this epoch."""
         positions, shifts, flips = self._batches[place]
-        self.set_rate()
+        self.optimizer.param_groups[0]["lr"] = self.rate_at(self.step)
         view = self.views.batch(positions, shifts, flips)
         loss = self._loss(self._descent.forward(view), positions, view)
         self._descent.step(loss.gradient)
@@ -225,12 +225,10 @@ class Trainer:
             return matching_loss(logits, targets, labels, hard_weight=weight, partly=partly)
         return distillation_loss(logits, targets, labels, temperature=distillation.temperature, hard_weight=weight, partly=partly)
 
-    def set_rate(self) -> None:
-        """Set the learning rate for the step to come."""
+    def rate_at(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
         training = self.job.config.training
-        rate = training.learning_rate * schedule_factor(training, self.step, self.job.steps_per_epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        return training.learning_rate * schedule_factor(training, step, self.job.steps_per_epoch)
 
     def metrics(self) -> Metrics:
         """The mean losses since this was last asked, and the learning rate."""
@@ -241,7 +239,7 @@ class Trainer:
             values.append(("soft_loss", soft))
         if self.labels is not None:
             values.append(("hard_loss", hard))
-        values.append(("learning_rate", self.optimizer.param_groups[0]["lr"]))
+        values.append(("learning_rate", self.rate_at(self.step - 1)))
         self.sums.zero_()
         self._summed = 0
         self._tick()
