@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.experiments import TINY, engine
+from workbench import device_lease
 from workbench.distill import checkpoints
 from workbench.driver import Control
 from workbench.events import Event, ExperimentFinished, Metrics, RunFinished, RunStarted
@@ -161,6 +162,21 @@ def test_that_those_not_begun_when_a_person_stops_go_on_waiting(history: History
 
     assert run_experiments(engine(), history, experiments, control, emit) == {experiments[0]: "stopped"}
     assert history.next_in_queue() == experiments[1]
+    assert len(companions(history, experiments[1])) == 4
+
+
+def test_that_a_sweep_stopped_while_it_waits_for_the_device_keeps_its_place(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKBENCH_LOCKS", str(tmp_path / "locks"))
+    experiments = enqueue(history)
+    control = Control()
+    control.between_events = control.stop
+    taken = device_lease.take("cpu")
+    assert taken is not None
+    monkeypatch.setattr(device_lease, "take", lambda _: None)
+    assert run_experiments(engine(), history, experiments, control, lambda _: None) == {experiments[0]: "stopped"}
+    taken.release()
     assert len(companions(history, experiments[1])) == 4
 
 

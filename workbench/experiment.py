@@ -46,13 +46,16 @@ def run_experiments(engine: Engine, history: History, experiments: Sequence[int]
         history.patience = Patience()
         raise
     engine.begin()
-    lease = None
+    lease, begun = None, claimed[:1]
     ends: dict[int, tuple[str, str]] = {}
     try:
         lease = _device(under_way)
+        begun = claimed
         ends = _do(under_way, claimed)
     except Exception as error:
-        ends = {experiment: ending(under_way, error, f"experiment {experiment}") for experiment in claimed}
+        ends = {experiment: ending(under_way, error, f"experiment {experiment}") for experiment in begun}
+        for experiment in claimed[len(begun) :]:
+            history.release(experiment)
     finally:
         if lease is not None:
             lease.release()
