@@ -78,6 +78,13 @@ def do_main_job(window: MainWindow, out: Path, look: str) -> None:
     window.sweeps.each.setCurrentIndex(window.sweeps.each.findData("student.units"))
     window.sweeps.each.activated.emit(0)
     picture(window, out, f"sweeps-{look}")
+    window.tabs.setCurrentWidget(window.paper)
+    wait_until(lambda: bool(window.paper.scores))
+    if look == "light":
+        row = window.paper.boxes["mnist-table"].forms["short"]
+        QTest.mouseClick(row.run, Qt.MouseButton.LeftButton)
+        wait_until(lambda: row.score is not None and row.score.verdict is not None)
+    picture(window, out, f"paper-{look}")
     window.setup.show_recipe("digits")
 
 

@@ -61,14 +61,23 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """A claim in one form: what is there, what is ``missing``, and the verdict once all is there."""
+    """A claim in one form: what is there, what is ``missing``, and the verdict once all is there.
+
+    Of what is missing, only what is ``unqueued`` does not wait in a queue and is not under way.
+    """
 
     claim: Claim
     form: Form
     recipe: str
     tried: tuple[Tried, ...]
     missing: tuple[tuple[Point, ExperimentConfig], ...]
+    unqueued: tuple[tuple[Point, ExperimentConfig], ...]
     verdict: Verdict | None
+
+    @property
+    def waiting(self) -> int:
+        """How many experiments wait in a queue or are under way."""
+        return len(self.missing) - len(self.unqueued)
 
     @property
     def runs(self) -> tuple[int, ...]:
@@ -87,8 +96,9 @@ def scoreboard(database: Database, forms: Sequence[Form] = ("short", "paper")) -
     """Every claim in every form, from what is in the history now."""
     recipes = {f"{claim.recipe}{FORMS[form]}": None for claim in CLAIMS for form in forms}
     wanted = {name: expand(recipe_tables(name)) for name in recipes}
-    there = reading.finished_experiments(database)
-    found = {name: [there.get(sameness(config.to_dict())) for _, config in of] for name, of in wanted.items()}
+    there, queued = reading.finished_experiments(database), reading.queued_experiments(database)
+    keys = {name: [sameness(config.to_dict()) for _, config in of] for name, of in wanted.items()}
+    found = {name: [there.get(key) for key in of] for name, of in keys.items()}
     rows = reading.rows_of(database, [number for numbers in found.values() for number in numbers if number])
     scores = []
     for claim in CLAIMS:
@@ -99,8 +109,13 @@ def scoreboard(database: Database, forms: Sequence[Form] = ("short", "paper")) -
                 Tried(point=point, experiment=number, runs=tuple(rows[number])) for (point, _), number in pairs if number
             )
             missing = tuple(pair for pair, number in pairs if not number)
+            unqueued = tuple(
+                pair for (pair, number), key in zip(pairs, keys[name], strict=True) if not number and key not in queued
+            )
             verdict = None if missing else claim.judge(tried)
-            scores.append(Score(claim=claim, form=form, recipe=name, tried=tried, missing=missing, verdict=verdict))
+            scores.append(
+                Score(claim=claim, form=form, recipe=name, tried=tried, missing=missing, unqueued=unqueued, verdict=verdict)
+            )
     return scores
 
 

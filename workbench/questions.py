@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench.bias import Correction, best_shift, mass_shift
+from workbench.claims import scoreboard
 from workbench.config import DataConfig, ExperimentConfig, ModelConfig
 from workbench.distill import sources
 from workbench.distill.raw_data import spread
 from workbench.errors import DataError, WorkbenchError
+from workbench.history.database import open_for_reading
 from workbench.plan import MOST_TOGETHER, choosing, company_of, plan
+from workbench.recipes import recipe_tables
 from workbench.sweep import Sweep, sketch
 
 if TYPE_CHECKING:
@@ -203,6 +207,26 @@ def resume(experiments: Sequence[int]) -> Callable[[Engine, History], None]:
     def answer(_: Engine, history: History) -> None:
         for experiment in experiments:
             history.resume(experiment)
+
+    return answer
+
+
+def queue_missing(recipes: Sequence[str]) -> Callable[[Engine, History], int]:
+    """Queue what the paper's claims lack of these recipes, each recipe as a sweep; how many experiments that were.
+
+    What waits or runs already is left alone, and nothing is queued where data is not on this machine.
+    """
+
+    def answer(engine: Engine, history: History) -> int:
+        with closing(open_for_reading(history.path)) as database:
+            lacking = {score.recipe: score.unqueued for score in scoreboard(database) if score.recipe in recipes}
+        for missing in lacking.values():
+            for _, config in missing:
+                engine.check(config, history.past_run, download=False)
+        for recipe, missing in lacking.items():
+            if missing:
+                history.enqueue_sweep(recipe_tables(recipe), missing)
+        return sum(map(len, lacking.values()))
 
     return answer
 

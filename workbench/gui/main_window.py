@@ -1,4 +1,4 @@
-"""The window: four screens, and flat wiring between them, the engine thread and the history thread."""
+"""The window: its screens, and flat wiring between them, the engine thread and the history thread."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 
 from workbench import questions
 from workbench.config import ExperimentConfig
+from workbench.errors import NotHere
 from workbench.events import EngineFailed, EngineReady, ExperimentFinished, ExperimentQueued, Note, RunFinished
 from workbench.gui import preferences, theme
 from workbench.gui.awake import Awake
@@ -36,6 +37,7 @@ from workbench.gui.history.screen import HistoryScreen
 from workbench.gui.live.queue_panel import QueuePanel
 from workbench.gui.live.screen import LiveScreen
 from workbench.gui.menus import fill_menus
+from workbench.gui.paper.screen import PaperScreen
 from workbench.gui.preferences import Preferences
 from workbench.gui.run_feed import RunFeed
 from workbench.gui.setup.screen import SetupScreen
@@ -87,6 +89,7 @@ class MainWindow(QMainWindow):
         self.live = LiveScreen(self._ask_history, self.queue)
         self.sweeps = SweepScreen(self._ask_history)
         self.compare = CompareScreen(self._ask_history)
+        self.paper = PaperScreen(self._ask_history)
         self.banner = Banner()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
@@ -96,6 +99,7 @@ class MainWindow(QMainWindow):
             "History": self.history,
             "Sweeps": self.sweeps,
             "Compare": self.compare,
+            "Paper": self.paper,
         }
         for title, screen in screens.items():
             self.tabs.addTab(screen, title)
@@ -132,6 +136,9 @@ class MainWindow(QMainWindow):
         self.setup.launched.connect(self._launch)
         self.setup.sweep_launched.connect(self._launch_sweep)
         self.sweeps.compare_wanted.connect(self._compare)
+        self.paper.compare_wanted.connect(self._compare)
+        self.paper.select_wanted.connect(self._select)
+        self.paper.run_wanted.connect(self._run_missing)
         self.setup.said.connect(self.banner.say)
         self.setup.past_run_wanted.connect(self._choose_past_set_up)
         self.setup.teachers.past_wanted.connect(self._choose_past_run)
@@ -175,12 +182,14 @@ class MainWindow(QMainWindow):
                 self._device_in_use, self._torch = news.device, news.torch
                 self.engine_state.setText(f"ready on {news.device}")
                 self.setup.set_engine_there(True)
+                self.paper.set_engine_there(True)
                 self._watch.start()
                 self.history.reload()
                 self._ask_history("left", reading.list_queue, self._offer_what_waits)
                 self._ask_history("backup", lambda _: back_up_daily(self.history_path), lambda _: None)
             case EngineFailed():
                 self.setup.set_engine_there(False, "the engine is not running; start the workbench again")
+                self.paper.set_engine_there(False)
                 self.engine_state.setText("the engine is not running")
                 self.banner.say(news.message)
             case _Restored():
@@ -197,6 +206,8 @@ class MainWindow(QMainWindow):
                     self.setup.refresh()
                 self.awake.keep(self.executor.busy and not isinstance(news, ExperimentFinished))
                 if isinstance(news, ExperimentFinished):
+                    if self.paper.isVisible():
+                        self.paper.reload()
                     if news.status == "stopped":
                         self._tell(
                             f"{news.name} #{news.experiment} is stopped; Resume in the history goes on from its checkpoint."
@@ -260,6 +271,28 @@ class MainWindow(QMainWindow):
 
         self._ask_engine(("bias", run), questions.bias_samples(run), answered)
 
+    def _run_missing(self, recipes: list[str]) -> None:
+        self.banner.hide()
+
+        def queued(count: int) -> None:
+            self.paper.answered(recipes)
+            self.queue.reload()
+            self.sweeps.show_newest()
+            self._tell(f"{questions.many(count, 'experiment')} more in the queue on Live.")
+
+        def failed(error: Exception) -> None:
+            self.paper.answered(recipes)
+            if isinstance(error, NotHere):  # set up, a launch downloads it
+                self.banner.say(f"{error}.", "Open in Set up", partial(self._set_up_recipe, recipes[0]))
+            else:
+                self.banner.say(str(error))
+
+        self._ask_engine(("missing", *recipes), questions.queue_missing(recipes), queued, failed)
+
+    def _set_up_recipe(self, name: str) -> None:
+        self.setup.show_recipe(name)
+        self.tabs.setCurrentWidget(self.setup)
+
     def _queue_changed(self) -> None:
         self.executor.wake()
         self.queue.reload()
@@ -286,6 +319,11 @@ class MainWindow(QMainWindow):
     def _compare(self, runs: list[int]) -> None:
         self.compare.compare(runs)
         self.tabs.setCurrentWidget(self.compare)
+
+    def _select(self, runs: list[int]) -> None:
+        self.history.filter.clear()
+        self.tabs.setCurrentWidget(self.history)  # which reads the runs anew, and what is asked after it is answered after it
+        self._ask_history("select", lambda _: None, lambda _: self.history.select_runs(runs))
 
     def _open_setup(self, config: ExperimentConfig) -> None:
         self.banner.hide()
@@ -420,6 +458,7 @@ class MainWindow(QMainWindow):
         self.setEnabled(True)
         self.history.undo_stack.clear()
         self.feed.forget()
+        self.paper.set_engine_there(False)
         self.executor, self.history_thread = self._threads()
         self.start_threads()
         self.engine_state.setText("starting the engine…")

@@ -101,6 +101,9 @@ def _style(theme: Theme) -> str:
     QGroupBox::title {{ subcontrol-origin: margin; left: 10px; padding: 0 4px; }}
     QLabel[role="faint"] {{ color: {theme.faint}; }}
     QLabel[role="error"] {{ color: {theme.error}; }}
+    QLabel[role="good"] {{ color: {theme.good}; }}
+    QFrame[role="claim"] {{ background: {theme.base}; border: 1px solid {theme.line}; border-radius: 6px; }}
+    QFrame[role="claim"]:focus {{ border-color: {theme.accent}; }}
     QLabel[role="title"] {{ font-size: 15pt; font-weight: bold; }}
     QPushButton[role="primary"] {{ background: {theme.accent}; color: {theme.on_accent}; border: none; border-radius: 5px;
         padding: 7px 22px; font-weight: bold; }}

@@ -246,6 +246,14 @@ def finished_experiments(database: Database) -> dict[str, int]:
     return {sameness(json.loads(row["config"])): row["id"] for row in rows}
 
 
+def queued_experiments(database: Database) -> set[str]:
+    """The configurations that wait in the queue or are under way, as keys like those of :func:`finished_experiments`."""
+    rows = database.execute(
+        "SELECT e.config FROM queue q JOIN experiments e ON e.id = q.experiment WHERE e.deleted IS NULL"
+    ).fetchall()
+    return {sameness(json.loads(row["config"])) for row in rows}
+
+
 def rows_of(database: Database, experiments: Sequence[int]) -> dict[int, list[RunRow]]:
     """The runs that experiments use, in the order of their plans."""
     found: dict[int, list[RunRow]] = {experiment: [] for experiment in experiments}

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, QSortFilterProxyModel, Qt, QTimer, Signal
+from PySide6.QtCore import (
+    QItemSelection,
+    QItemSelectionModel,
+    QItemSelectionRange,
+    QModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+    QTimer,
+    Signal,
+)
 from PySide6.QtGui import QAction, QKeySequence, QUndoCommand, QUndoStack
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -215,14 +224,16 @@ class HistoryScreen(QWidget):
 
     def select_runs(self, runs: list[int]) -> None:
         """Select these runs where they were made, and show the first."""
-        selection = self.tree.selectionModel()
-        selection.clearSelection()
-        for run in runs:
-            index = self.sorted.mapFromSource(self.model.find(run))
+        found = [self.sorted.mapFromSource(self.model.find(run)) for run in runs]
+        chosen = QItemSelection()  # taken as one: every change of the selection reads all of it
+        for index in found:
             if index.isValid():
-                rows = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
-                selection.select(index, rows)
-                self.tree.scrollTo(index)
+                chosen.append(QItemSelectionRange(index))
+                self.tree.expand(index.parent())
+        how = QItemSelectionModel.SelectionFlag.ClearAndSelect | QItemSelectionModel.SelectionFlag.Rows
+        self.tree.selectionModel().select(chosen, how)
+        if there := [index for index in found if index.isValid()]:
+            self.tree.scrollTo(there[0])
 
     def _look(self) -> None:
         if self.isVisible():
