@@ -159,7 +159,7 @@ class PaperScreen(QWidget):
         self.run_short.setEnabled(False)
         top = QHBoxLayout()
         top.addWidget(self.state, 1)
-        top.addWidget(label("about a minute", "faint"))
+        top.addWidget(label("a few minutes", "faint"))
         top.addWidget(self.run_short)
         inside = QWidget()
         column = QVBoxLayout(inside)
