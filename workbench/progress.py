@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
+from collections.abc import Sequence
 from typing import TextIO
 
-from workbench.events import Event, ExperimentFinished, Loading, Note, Progress, RunFinished, RunStarted
+from workbench.events import CheckpointWritten, Event, ExperimentFinished, Loading, Note, Progress, RunFinished, RunStarted
+from workbench.questions import many
 
 
 class ProgressPrinter:
-    """Prints events: one line a run, which a terminal sees move; a file gets a line a run and no more."""
+    """Prints events: one line a run, which a terminal sees move; a file gets a line a run and no more.
+
+    Runs that are trained together share their lines, and a run that several experiments reuse is told of once.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._moves = self._stream.isatty()
         self._shown = 0.0
-        self._names: dict[int, str] = {}
+        self._together: list[RunStarted] = []
+        self._told = True
+        self._done: list[int] = []
+        self._reused = set[int]()
         self._width = 0
 
     def tell(self, text: str, done: int, total: int, unit: str) -> None:
@@ -25,13 +34,17 @@ class ProgressPrinter:
 
     def show(self, event: Event) -> None:
         """Show one event, or nothing."""
+        if not isinstance(event, RunStarted):
+            self._say_started()
+        if not isinstance(event, RunFinished | CheckpointWritten):
+            self._say_done()
         match event:
             case RunStarted():
-                self._names[event.run] = event.name
-                self._line(f"{event.name}: run {event.run}, {event.epochs} epochs on {event.device}, {event.threads} thread(s)")
+                self._together = [event] if self._told else [*self._together, event]
+                self._told = False
             case Progress():
                 self._moving(
-                    f"{self._names.get(event.run, '')}: {event.step / event.steps:4.0%}  epoch {event.epoch:.1f}"
+                    f"{self._who()}: {event.step / event.steps:4.0%}  epoch {event.epoch:.1f}"
                     f"  {event.rate:,.0f} samples/s  {_left(event)} left"
                 )
             case Loading() if event.total:
@@ -39,11 +52,34 @@ class ProgressPrinter:
             case Loading():
                 self._moving(event.text)
             case RunFinished():
-                self._line(f"{event.name}: run {event.run} {event.status}{f', {event.message}' if event.message else ''}")
+                self._finished(event)
             case Note():
                 self._line(event.text)
             case ExperimentFinished():
                 self._line(f"{event.name}: {event.status}{f', {event.message}' if event.message else ''}")
+
+    def _who(self) -> str:
+        one = self._together[0] if self._together else None
+        return "" if one is None else one.name if len(self._together) == 1 else many(len(self._together), one.role)
+
+    def _say_started(self) -> None:
+        if not self._told:
+            self._told = True
+            one, runs = self._together[0], [event.run for event in self._together]
+            self._line(f"{self._who()}: {_numbers(runs)}, {one.epochs} epochs on {one.device}, {one.threads} thread(s)")
+
+    def _finished(self, event: RunFinished) -> None:
+        if event.status == "done" and len(self._together) > 1 and not event.message:
+            self._done.append(event.run)
+        elif event.status != "reused" or event.run not in self._reused:
+            self._line(f"{event.name}: run {event.run} {event.status}{f', {event.message}' if event.message else ''}")
+        if event.status == "reused":
+            self._reused.add(event.run)
+
+    def _say_done(self) -> None:
+        if self._done:
+            self._line(f"{many(len(self._done), self._together[0].role)}: {_numbers(self._done)} done")
+            self._done = []
 
     def _moving(self, text: str) -> None:
         now = time.monotonic()
@@ -58,6 +94,15 @@ class ProgressPrinter:
         self._stream.write(f"{start}{text.ljust(self._width)}\n")
         self._stream.flush()
         self._width = 0
+
+
+def _numbers(runs: Sequence[int]) -> str:
+    """Numbers of runs in their order, neighbours as a range: ``runs 7, 9, 11 to 24``."""
+    parts = []
+    for _, group in itertools.groupby(enumerate(sorted(runs)), lambda at: at[1] - at[0]):
+        first, *rest = [run for _, run in group]
+        parts.append(f"{first} to {rest[-1]}" if len(rest) > 1 else ", ".join(map(str, [first, *rest])))
+    return f"{'run' if len(runs) == 1 else 'runs'} {', '.join(parts)}"
 
 
 def _left(event: Progress) -> str:

@@ -20,6 +20,9 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from workbench.gui import theme
 from workbench.gui.forms import label
 
+READ_AT_ONCE = 5
+"""Of more curves than that, those nearest to the pointer are read."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
@@ -261,5 +264,9 @@ class CurvePlot(QWidget):
             return
         x = self.plot.getViewBox().mapSceneToView(place).x()
         self._hair.setPos(x)
-        values = "   ".join(f"{name} {self.say(value)}" for name, value in self.values_at(x))
+        y = self.plot.getViewBox().mapSceneToView(place).y()
+        found = self.values_at(x)
+        if len(found) > READ_AT_ONCE:
+            found = sorted(found, key=lambda one: abs(one[1] - (10.0**y if self._log else y)))[:READ_AT_ONCE]
+        values = "   ".join(f"{name} {self.say(value)}" for name, value in found)
         self.readout.setText(f"{self._x_name} {x:.4g}:   {values}" if values else "")

@@ -205,24 +205,28 @@ class MainWindow(QMainWindow):
                     self.history.reload()
                     self.setup.refresh()
                 self.awake.keep(self.executor.busy and not isinstance(news, ExperimentFinished))
-                if isinstance(news, ExperimentFinished):
-                    if self.paper.isVisible():
-                        self.paper.reload()
-                    if news.status == "stopped":
-                        self._tell(
-                            f"{news.name} #{news.experiment} is stopped; Resume in the history goes on from its checkpoint."
-                        )
-                    if not self.isActiveWindow():
-                        self._notify(news)
+                if isinstance(news, ExperimentFinished) and self.paper.isVisible():
+                    self.paper.reload()
+                if isinstance(news, ExperimentFinished) and self.live.watched.finished:
+                    self._tell_end(news)
 
-    def _notify(self, news: ExperimentFinished) -> None:
-        """Tell a person who looks at something else that an experiment is over."""
+    def _tell_end(self, last: ExperimentFinished) -> None:
+        """Tell that an experiment, or several that were done at once, is over."""
+        stopped = list(self.live.watched.ends.values()).count("stopped")
+        if stopped:
+            words = f"{last.name} #{last.experiment} is" if stopped == 1 else f"{stopped} experiments are"
+            self._tell(f"{words} stopped; Resume in the history goes on from the checkpoint{'s' * (stopped > 1)}.")
+        if not self.isActiveWindow():
+            self._notify(self.live.title.text() or last.name, self.live.watched.end, last.message)
+
+    def _notify(self, name: str, status: str, message: str) -> None:
+        """Tell it a person who looks at something else."""
         QApplication.alert(self)
         if QSystemTrayIcon.isSystemTrayAvailable():
             if self._tray is None:
                 self._tray = QSystemTrayIcon(QApplication.windowIcon(), self)
                 self._tray.show()
-            self._tray.showMessage(f"{news.name}: {news.status}", news.message or "All of its runs are in the history.")
+            self._tray.showMessage(f"{name}: {status}", message or "All of its runs are in the history.")
 
     def _launch(self, config: ExperimentConfig) -> None:
         self.banner.hide()

@@ -240,6 +240,16 @@ def sweep_points(database: Database, sweep: int) -> list[SweepPoint]:
     return [SweepPoint(experiment=row[0], status=row[1], point=json.loads(row[2]), runs=runs.get(row[0], {})) for row in found]
 
 
+def points_of(database: Database, experiments: Sequence[int]) -> dict[int, tuple[str, dict[str, Any]]]:
+    """Of the experiments that belong to a sweep, its name and what is varied there."""
+    rows = database.execute(
+        "SELECT e.id, s.name, e.point FROM experiments e JOIN sweeps s ON s.id = e.sweep"
+        f" WHERE e.id IN ({_marks(experiments)}) ORDER BY e.id",
+        list(experiments),
+    ).fetchall()
+    return {row[0]: (row[1], json.loads(row[2])) for row in rows}
+
+
 def finished_experiments(database: Database) -> dict[str, int]:
     """The newest finished experiment of each configuration, which is a key as :func:`workbench.config.sameness` gives it."""
     rows = database.execute("SELECT id, config FROM experiments WHERE status = 'done' AND deleted IS NULL ORDER BY id").fetchall()

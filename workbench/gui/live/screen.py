@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -20,7 +18,6 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from sqlite_utils import Database
 
 from workbench.events import (
     ExperimentFinished,
@@ -33,55 +30,21 @@ from workbench.events import (
     RunFinished,
     RunStarted,
 )
-from workbench.gui.curve_plot import CurvePlot, Line, Reference
+from workbench.gui.curve_plot import CurvePlot, Line
 from workbench.gui.forms import label, plain_tooltip
 from workbench.gui.live.queue_panel import QueuePanel
+from workbench.gui.live.watched import LOSSES, LiveCurves, Watched, accuracy_lines, read_live, references
 from workbench.gui.run_feed import AskHistory
-from workbench.history import reading
-from workbench.history.reading import Curve, RunRow
 from workbench.questions import duration, many
 
 REDRAW_MILLISECONDS = 400
-POINTS = 800
-LOSSES = (("loss", "total"), ("soft_loss", "soft part, unscaled"), ("hard_loss", "hard part, unscaled"))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LiveCurves:
-    """What the live plots show, read from the history in one go."""
-
-    rows: tuple[RunRow, ...]
-    losses: tuple[Curve, ...]
-    accuracies: tuple[Curve, ...]
-
-
-@dataclass(slots=True)
-class Watched:
-    """The experiment on the screen."""
-
-    experiment: int = 0
-    name: str = ""
-    runs: tuple[int, ...] = ()
-    running: int = 0
-    finished: bool = True
-    settled: set[int] = field(default_factory=set)
-
-
-def read_live(experiment: int, runs: tuple[int, ...], running: int) -> Callable[[Database], LiveCurves]:
-    """The runs' rows, the running one's losses and everybody's validation accuracy."""
-
-    def answer(database: Database) -> LiveCurves:
-        return LiveCurves(
-            tuple(reading.experiment_rows(database, experiment)),
-            tuple(reading.curve(database, running, metric, POINTS) for metric, _ in LOSSES) if running else (),
-            tuple(reading.curve(database, run, "val_accuracy", POINTS) for run in runs),
-        )
-
-    return answer
 
 
 class LiveScreen(QWidget):
-    """Shows one experiment after the other; reads curves through ``ask_history`` while something moves."""
+    """Shows one experiment after the other, or those of a sweep that are done at once.
+
+    Reads curves through ``ask_history`` while something moves.
+    """
 
     pause_wanted = Signal(bool)
     stop_wanted = Signal()
@@ -96,6 +59,7 @@ class LiveScreen(QWidget):
         self._dirty = False
         self._paused = False
         self._chosen = 0
+        self._sweep = ""
         self._latest: Progress | None = None
         self._items: dict[int, QListWidgetItem] = {}
         self.pages = QStackedWidget()
@@ -113,7 +77,7 @@ class LiveScreen(QWidget):
         self._timer.start()
 
     def _watching(self) -> QWidget:
-        self.title = label("", "title")
+        self.title = label("", "title", wrap=True)
         self.state = label("", "faint", wrap=True)
         self.pause = QPushButton("Pause")
         self.pause.setToolTip("Let the running model wait before its next step (Ctrl+P); no pause is in any clock.")
@@ -123,7 +87,7 @@ class LiveScreen(QWidget):
         self.stop.clicked.connect(self.stop_wanted)
         self.results = QPushButton("Compare the results")
         self.results.setToolTip("Lay the runs of this experiment over each other.")
-        self.results.clicked.connect(lambda: self.results_wanted.emit(list(self.watched.runs)))
+        self.results.clicked.connect(lambda: self.results_wanted.emit(self.watched.results))
         self.log = QCheckBox("Log axis")
         self.log.setToolTip("A logarithmic axis for the losses.")
         self.smoothing = QSlider(Qt.Orientation.Horizontal)
@@ -151,6 +115,7 @@ class LiveScreen(QWidget):
         self.column.addWidget(self.runs)
         self.column.addWidget(self.queue)
         self.column.setChildrenCollapsible(False)
+        self.column.setSizes([400, 240])
         for part in (self.column, self.losses, self.accuracy):
             self.splitter.addWidget(part)
         self.splitter.setChildrenCollapsible(False)
@@ -182,15 +147,7 @@ class LiveScreen(QWidget):
             case ExperimentStarted():
                 self._start(event)
             case RunStarted():
-                self.watched.running = event.run
-                self._epochs = event.epochs
-                self._device = f"{event.device}, {event.threads} thread{'' if event.threads == 1 else 's'}"
-                self.bar.setRange(0, max(1, event.steps))
-                self.bar.setValue(event.step)
-                self.stop.setText("Stop")
-                self.state.setText(f"{event.name} starts on {self._device}")
-                self._chosen = 0
-                self.runs.setCurrentRow(-1)
+                self._start_run(event)
             case Progress():
                 self._latest = event
             case Paused():
@@ -198,11 +155,12 @@ class LiveScreen(QWidget):
                 self._paused = event.paused
                 self.pause.setText("Resume" if event.paused else "Pause")
                 if event.paused:
-                    self.state.setText("Paused. Press Resume to go on; the run waits as it is.")
+                    self.state.setText("Paused. Press Resume to go on; what is trained waits as it is.")
             case Loading():
                 self._loading(event)
             case RunFinished():
-                self.watched.settled.add(event.run)
+                self.watched.going.pop(event.run, None)
+                self.watched.settled[event.run] = event.role
             case Note():
                 self.state.setText(event.text)
             case ExperimentFinished():
@@ -221,21 +179,42 @@ class LiveScreen(QWidget):
         self.pages.setCurrentIndex(1)
         if self.watched.finished:
             self.title.setText(event.name)
-            self._clear(Watched(event.experiment, event.name, finished=False))
+            self._clear(Watched(event.name, finished=False))
             self.state.setText("Preparing…")
         else:
             self.state.setText(f"{event.name} waits for its turn")
 
     def _start(self, event: ExperimentStarted) -> None:
+        """Watch another experiment, beside those under way; or more runs of one of these."""
+        if self.watched.finished:
+            self._clear(Watched(event.name, finished=False))
+        if not self.watched.experiments:
+            self.watched.name = event.name
+        self.watched.experiments[event.experiment] = event.runs
         self.stop.setText("Stop")
         self.queue.reload()
         self.pages.setCurrentIndex(1)
-        self.title.setText(event.name)
-        self._clear(Watched(event.experiment, event.name, event.runs, finished=False))
+        self.title.setText(self.watched.title(self._sweep))
+
+    def _start_run(self, event: RunStarted) -> None:
+        watched = self.watched
+        if not watched.going:
+            watched.running = event.run
+            self._chosen = 0
+            self.runs.setCurrentRow(-1)
+        watched.going[event.run] = event
+        self._epochs = event.epochs
+        self._device = f"{event.device}, {event.threads} thread{'' if event.threads == 1 else 's'}"
+        self.bar.setRange(0, max(1, event.steps))
+        self.bar.setValue(event.step)
+        self.stop.setText("Stop")
+        many_ = len(watched.going) > 1
+        self.state.setText(f"{watched.under_way if many_ else event.name} start{'' if many_ else 's'} on {self._device}")
 
     def _clear(self, watched: Watched) -> None:
-        """Begin to watch another experiment."""
+        """Begin to watch something else."""
         self.watched = watched
+        self._sweep = ""
         self.runs.clear()
         self._items = {}
         self._set_running(True)
@@ -246,12 +225,12 @@ class LiveScreen(QWidget):
 
     def _progress(self, event: Progress) -> None:
         left = event.elapsed / max(1, event.step) * (event.steps - event.step)
-        place = self.watched.runs.index(event.run) + 1 if event.run in self.watched.runs else 0
         self.bar.setRange(0, max(1, event.steps))
         self.bar.setValue(event.step)
         self.state.setText(
-            f"Run {place} of {len(self.watched.runs)}   ·   epoch {event.epoch:.1f} of {self._epochs}   ·   "
-            f"{event.rate:,.0f} samples/s   ·   {duration(left)} left for this run   ·   {self._device}" + self._after(left)
+            f"{self.watched.under_way}   ·   epoch {event.epoch:.1f} of {self._epochs}   ·   {event.rate:,.0f} samples/s   ·   "
+            f"{duration(left)} left{'' if len(self.watched.going) > 1 else ' for this run'}   ·   {self._device}"
+            + self._after(left)
         )
 
     def _after(self, left: float) -> str:
@@ -272,21 +251,32 @@ class LiveScreen(QWidget):
         self.state.setText(f"{event.text}{amount}; Cancel gives it up")
 
     def _finish(self, event: ExperimentFinished) -> None:
+        """One of those watched is over, or one that could not even begin."""
         self.queue.reload()
+        watched = self.watched
+        if not watched.finished:
+            watched.experiments.setdefault(event.experiment, ())
+        watched.ends[event.experiment] = event.status
+        if event.status == "failed":
+            failed = list(watched.ends.values()).count("failed")
+            others = f"{failed} experiments failed; the last: " if failed > 1 else ""
+            self.said.emit(f"{others}{event.name}: {event.message}.")
+        if watched.experiments.keys() <= watched.ends.keys():
+            self._finish_all()
+
+    def _finish_all(self) -> None:
         self.watched.finished = True
         self._latest = None
         self._set_running(False)
         self.bar.setRange(0, 1)
-        self.bar.setValue(int(event.status == "done"))
+        self.bar.setValue(int(self.watched.end == "done"))
         words = {
             "done": "Done.",
             "stopped": "Stopped with a checkpoint. Resume in the history goes on from there.",
             "failed": "Not all of it could be done.",
             "interrupted": "Interrupted with a checkpoint.",
         }
-        self.state.setText(words[event.status])
-        if event.status == "failed":
-            self.said.emit(f"{event.name}: {event.message}.")
+        self.state.setText(words[self.watched.end])
 
     def _set_running(self, running: bool) -> None:
         self._paused = False
@@ -308,22 +298,23 @@ class LiveScreen(QWidget):
         if self._latest is not None and self.isVisible():
             self._progress(self._latest)
             self._latest = None
-        if self._dirty and self.watched.runs and self.isVisible():
+        watched = self.watched
+        if self._dirty and watched.experiments and self.isVisible():
             self._dirty = False
-            run = self._chosen or self.watched.running
-            watched = self.watched.experiment
-            self._ask_history("live", read_live(watched, self.watched.runs, run), lambda found: self._show(watched, found))
+            run = self._chosen or watched.running
+            self._ask_history("live", read_live(list(watched.experiments), run), lambda found: self._show(watched, run, found))
 
     def showEvent(self, event: Any) -> None:
         """Read the curves when the screen comes to the front."""
         self._dirty = True
         super().showEvent(event)
 
-    def _show(self, experiment: int, found: LiveCurves) -> None:
-        if experiment != self.watched.experiment:
+    def _show(self, watched: Watched, followed: int, found: LiveCurves) -> None:
+        if watched is not self.watched:
             return
-        rows = {row.id: row for row in found.rows}
-        self._list(rows)
+        self._sweep = found.sweep
+        self.title.setText(watched.title(found.sweep))
+        self._list(found)
         self.losses.set_lines(
             [
                 Line(metric, name, curve.epoch, curve.value, colour=index, front=index == 0)
@@ -332,45 +323,29 @@ class LiveScreen(QWidget):
             ]
         )
         if found.losses:
-            run = rows.get(found.losses[0].run)
-            self.losses.set_title(f"Loss of {run.name}" if run else "Loss", "nats, mean of a batch", "epoch")
-        self.accuracy.set_lines([self._accuracy_line(rows[curve.run], curve) for curve in found.accuracies if len(curve.value)])
-        self.accuracy.set_references(_references(rows))
+            name = " · ".join(filter(None, [found.rows[followed].name, found.points[followed]])) if followed in found.rows else ""
+            self.losses.set_title(f"Loss of {name}" if name else "Loss", "nats, mean of a batch", "epoch")
+        self.accuracy.set_lines(accuracy_lines(found, followed))
+        beside = next((runs for runs in watched.experiments.values() if followed in runs), ())
+        self.accuracy.set_references(references(found.rows[run] for run in beside if run in found.rows))
 
-    def _accuracy_line(self, row: RunRow, curve: Curve) -> Line:
-        colour = {"student": 1, "baseline": 2}.get(row.role, 0)
-        front = row.id == self.watched.running
-        legend = None
-        if row.role == "teacher" and not front:
-            legend = "teachers" if row.id == self.watched.runs[0] else ""
-        return Line(row.id, row.name, curve.epoch, curve.value, colour, front=front, legend=legend)
-
-    def _list(self, rows: dict[int, RunRow]) -> None:
-        for number in self.watched.runs:
-            if number not in rows:
-                continue
-            row = rows[number]
-            if number not in self._items:
+    def _list(self, found: LiveCurves) -> None:
+        if list(self._items) != list(found.rows):
+            self.runs.clear()
+            self._items = {}
+            for number in found.rows:
                 item = QListWidgetItem()
                 item.setData(Qt.ItemDataRole.UserRole, number)
                 self._items[number] = item
                 self.runs.addItem(item)
+            if self._chosen in self._items:
+                self.runs.setCurrentItem(self._items[self._chosen])
+        for number, row in found.rows.items():
             accuracy = row.figures.get("val_accuracy")
             shown = "reused" if row.reused else "paused" if row.status == "running" and self._paused else row.status
             result = f"   {accuracy:.2%}" if accuracy is not None else ""
-            text = f"{row.name}   {shown}{result}"
+            text = f"{found.name(number)}   {shown}{result}"
             if self._items[number].text() != text:
                 self._items[number].setText(text)
-            self._items[number].setToolTip(plain_tooltip(f"run {number}: {row.model}, seed {row.seed}. {row.message}") or "")
-
-
-def _references(rows: dict[int, RunRow]) -> list[Reference]:
-    """The ensemble's and the baseline's validation accuracy."""
-    found = []
-    for row in rows.values():
-        ensemble = row.figures.get("ensemble_val_accuracy")
-        if ensemble is not None:
-            found.append(Reference("ensemble", "ensemble", ensemble, 3))
-        if row.role == "baseline" and "val_accuracy" in row.figures:
-            found.append(Reference("baseline", "baseline", row.figures["val_accuracy"], 2))
-    return found
+            about = f"{row.experiment_name}\n{row.name}, run {number}: {row.model}, seed {row.seed}. {row.message}"
+            self._items[number].setToolTip(plain_tooltip(about) or "")
