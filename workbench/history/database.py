@@ -210,13 +210,18 @@ def _writable(path: Path) -> bool:
 
 def _checked_content(path: Path) -> bool:
     """Whether it is a database without a table yet; raises where it is not a history of this version."""
-    version, application, _ = _content(path, "ro&immutable=1")
-    if not version and not application:
-        # its newest part may stand in its log alone; without a log, leave no trace of having looked
-        logged = Path(f"{path}-wal").exists()
-        version, application, tables = _content(path, "ro" if logged else "ro&immutable=1")
-        if not version and not application and not tables:
-            return True
+    logged = Path(f"{path}-wal").exists()
+    try:
+        version, application, tables = _content(path, "ro&immutable=1")
+        old = not version and not application
+    except HistoryError:
+        if not logged:
+            raise
+        old = True
+    if old and logged:  # its newest part stands in its log; where that is not needed, leave no trace of having looked
+        version, application, tables = _content(path, "ro")
+    if not version and not application and not tables:
+        return True
     if application != APPLICATION_ID:
         raise HistoryError(f"{path} is an SQLite file of another application; name another history with --history")
     if version > SCHEMA_VERSION:

@@ -123,7 +123,7 @@ def usage(database: Database, history: Path) -> list[Usage]:
     known = {
         row["path"]: row
         for row in database.execute(
-            "SELECT path, min(kind) AS kind, run, run IN (SELECT run FROM bin) AS deleted FROM artefacts GROUP BY path"
+            "SELECT path, max(kind) AS kind, run, run IN (SELECT run FROM bin) AS deleted FROM artefacts GROUP BY path"
         ).fetchall()
     }
     busy = {row[0] for row in database.execute("SELECT uid FROM runs WHERE status IN ('running', 'waiting')").fetchall()}
