@@ -15,7 +15,8 @@ from workbench import claims
 from workbench.claims import CLAIMS, Score, scoreboard
 from workbench.cli import cli
 from workbench.config import ExperimentConfig
-from workbench.history.database import open_for_reading
+from workbench.history.changes import delete
+from workbench.history.database import open_database, open_for_reading
 from workbench.history.writing import Entry, History
 from workbench.plan import plan
 from workbench.recipes import recipe_paths, recipe_tables
@@ -97,6 +98,18 @@ def test_that_one_that_is_not_done_or_was_changed_does_not_count(history: Histor
     found = board(history)["mnist-table", "short"]
     assert len(found.tried) == 1
     assert found.standing == "1 of 5 done"
+
+
+def test_that_what_goes_on_from_another_or_was_deleted_does_not_count(history: History) -> None:
+    numbers = fill(history, "mnist-table-short", lambda _: table(0, 40.0))
+    with closing(open_database(history.path)) as database:
+        first, second = (
+            database.execute("SELECT run FROM members WHERE experiment = ? AND role = 'student'", [number]).fetchone()[0]
+            for number in numbers[:2]
+        )
+        delete(database, [first], [])
+        database.execute("UPDATE runs SET continued_from = ? WHERE id = ?", [first, second])
+    assert board(history)["mnist-table", "short"].standing == "3 of 5 done"
 
 
 def test_that_a_name_changes_nothing(history: History) -> None:

@@ -12,7 +12,7 @@ from tests.experiments import engine, launch, tiny
 from workbench.driver import Control
 from workbench.errors import ConfigError
 from workbench.events import Event, Metrics
-from workbench.experiment import run_experiment
+from workbench.experiment import continue_run, run_experiment
 from workbench.history import reading
 from workbench.history.database import open_for_reading
 from workbench.history.writing import History
@@ -90,6 +90,14 @@ def test_that_an_experiment_interrupted_at_any_time_goes_on_to_its_refits(histor
             interrupted.resume(experiment)
             assert run_experiment(engine(), interrupted, experiment, Control(), lambda _: None) == "done"
             assert [row.status for row in rows(interrupted)] == ["done"] * 8
+
+
+def test_that_going_on_with_a_refitted_run_refits_nothing_again(history: History) -> None:
+    launch(history, tiny(refit=True, training__keep="last"))
+    teacher = rows(history)[2]
+    experiment = continue_run(history, teacher.id, round(teacher.epochs) + 2)
+    assert run_experiment(engine(), history, experiment, Control(), lambda _: None) == "done"
+    assert [row.role for row in rows(history, experiment)] == ["teacher"]
 
 
 def test_that_refitted_teachers_are_used_again(history: History) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from tests.experiments import TINY, engine
+from tests.experiments import DIVERGING, TINY, engine
 from workbench import device_lease
-from workbench.distill import checkpoints
+from workbench.distill import checkpoints, together
 from workbench.driver import Control
+from workbench.errors import WorkbenchError
 from workbench.events import Event, ExperimentFinished, Metrics, RunFinished, RunStarted
 from workbench.experiment import companions, run_experiments
 from workbench.history import reading
@@ -150,6 +151,60 @@ def test_that_stop_ends_all_under_way_with_a_checkpoint_each(history: History) -
         run = student(history, experiment)
         assert run.status == "stopped"
         assert history.artefact(run.id, "state") is not None
+
+
+def test_that_where_the_first_is_gone_the_others_stay_in_the_queue(history: History) -> None:
+    experiments = enqueue(history)
+    assert history.claim(experiments[0])
+    with pytest.raises(WorkbenchError, match="another process has taken it"):
+        run_experiments(engine(), history, experiments, Control(), lambda _: None)
+    assert history.next_in_queue() == experiments[1]
+    assert len(companions(history, experiments[1])) == 4
+
+
+def test_that_one_that_diverges_has_failed_whatever_ends_the_others(history: History) -> None:
+    rates = {"how": "zip", "training.learning_rate": [0.001, 100.0, 0.002]}
+    training = {**DIVERGING, "batch_size": 128, "epochs": 500}
+    del training["learning_rate"]
+    student_of = {"model": "mlp", "layers": 2, "units": 16}
+    experiments = enqueue(history, rates, training=training, student=student_of, distillation={"hard_weight": 1.0})
+    control = Control()
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Metrics) and event.values[0][0] == "val_accuracy" and event.epoch >= 150:
+            control.stop()
+
+    statuses = run_experiments(engine(), history, experiments, control, emit)
+    found = [row.status for experiment in experiments for row in rows(history, experiment) if row.role == "baseline"]
+    assert found == ["stopped", "failed", "stopped"], statuses
+    (failed,) = [row for row in rows(history, experiments[1]) if row.role == "baseline"]
+    state = history.artefact(failed.id, "state")
+    if state is not None:
+        tensors, _ = checkpoints.read(state.path, state.sha256)
+        assert all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values() if tensor.is_floating_point())
+
+
+def test_that_without_room_for_all_they_are_done_one_by_one(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(together.Stack, "learn", full)
+    experiments = enqueue(history)
+    assert set(do(history, experiments)[0].values()) == {"done"}
+    assert {threads_and_company(history, student(history, experiment).id) for experiment in experiments} == {1}
+
+
+def test_that_what_is_done_when_a_person_stops_is_done(history: History) -> None:
+    experiments = enqueue(history)
+    control, left = Control(), [len(experiments)]
+
+    def emit(event: Event) -> None:
+        if isinstance(event, RunFinished) and event.role == "student":
+            left[0] -= 1
+            if left[0] == 3:
+                control.stop()
+
+    assert set(run_experiments(engine(), history, experiments, control, emit).values()) == {"done"}
 
 
 def test_that_those_not_begun_when_a_person_stops_go_on_waiting(history: History) -> None:

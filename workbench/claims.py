@@ -6,6 +6,7 @@ tests something else. Every recipe has a short form, of a few seconds to minutes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,6 +19,9 @@ from workbench.history.reading import RunRow
 from workbench.recipes import recipe_tables
 from workbench.sweep import Point, expand
 from workbench.sweep_results import Estimate, estimate
+
+WIDE = 0.25
+"""An interval wider than so much of its mean cannot show that two things are alike."""
 
 Form = Literal["short", "paper"]
 FORMS: Mapping[Form, str] = {"short": "-short", "paper": ""}
@@ -161,13 +165,14 @@ def _table(tried: Sequence[Tried]) -> Verdict:
 def _wide(tried: Sequence[Tried]) -> Verdict:
     widths = sorted({one.point["student.units"] for one in tried if one.point["student.units"] >= 300})
     high = sorted({one.point["distillation.temperature"] for one in tried if one.point["distillation.temperature"] > 8})
-    words, holds = [], True
+    words, holds, noisy = [], True, False
     for units in widths:
         found = [_errors(tried, "student", student__units=units, distillation__temperature=T) for T in high]
         low, top = min(one.mean for one in found), max(one.mean for one in found)
         words.append(f"{units} units: {low:.1f} to {top:.1f} errors at T = {', '.join(f'{T:g}' for T in high)}")
         holds &= max(one.mean - (one.half or 0) for one in found) <= min(one.mean + (one.half or 0) for one in found)
-    return Verdict(ours="; ".join(words), holds=holds)
+        noisy |= any((one.half or 0) > WIDE * one.mean for one in found)
+    return Verdict(ours="; ".join(words), holds=None if holds and noisy else holds)
 
 
 def _narrow(tried: Sequence[Tried]) -> Verdict:
@@ -182,7 +187,7 @@ def _narrow(tried: Sequence[Tried]) -> Verdict:
     words = (
         f"{units} units: {better.words('.1f')} errors at T = {inside:g}, at best {worse.words('.1f')} elsewhere (T = {outside:g})"
     )
-    clear = abs(better.mean - worse.mean) > max(better.half or 0, worse.half or 0)
+    clear = abs(better.mean - worse.mean) > math.hypot(better.half or 0, worse.half or 0)
     return Verdict(ours=words, holds=better.mean < worse.mean if clear else None)
 
 
@@ -239,7 +244,7 @@ def _little(tried: Sequence[Tried]) -> Verdict:
     if distance <= 0:
         return Verdict(ours=f"{words}: there is no distance", holds=None)
     share = estimate([(one - other) / distance for one, other in zip(soft, hard, strict=True)])
-    return Verdict(ours=f"{words}: {share.words('.0%')} of the distance", holds=_above(share, 0.9))
+    return Verdict(ours=f"{words}: {share.words('.0%')} of the distance", holds=_above(share, 0.8))
 
 
 def _without(tried: Sequence[Tried]) -> Verdict:
@@ -273,7 +278,9 @@ def _matching(tried: Sequence[Tried]) -> Verdict:
     words = ", ".join(f"T = {T:g}: {estimate(errors).words('.1f')}" for T, errors in found.items())
     apart = _difference(found[temperatures[-1]], matched)
     alike = abs(apart.mean) <= max(apart.half or 0.0, 0.02 * estimate(matched).mean)
-    return Verdict(ours=f"errors at {words}; logits matched: {estimate(matched).words('.1f')}", holds=alike)
+    noisy = (apart.half or 0.0) > WIDE * estimate(matched).mean
+    words = f"errors at {words}; logits matched: {estimate(matched).words('.1f')}"
+    return Verdict(ours=words, holds=None if alike and noisy else alike)
 
 
 CLAIMS: tuple[Claim, ...] = (
@@ -292,7 +299,7 @@ CLAIMS: tuple[Claim, ...] = (
         section="3",
         statement="With 300 or more units a layer, every temperature above 8 does about alike",
         figures="about alike",
-        measure="holds where the 95% intervals of all temperatures above 8 overlap",
+        measure="holds where the 95% intervals of all temperatures above 8 overlap, and none is wider than a quarter of its mean",
         judge=_wide,
     ),
     Claim(
@@ -338,7 +345,7 @@ CLAIMS: tuple[Claim, ...] = (
         section="6",
         statement="Soft targets let a small part of the data nearly do for all of it",
         figures="3% of the cases: hard 44.5%, soft 57.0%; all, hard 58.9%: 87% of the distance",
-        measure="holds where at least 90% of the distance in test accuracy is kept",
+        measure="holds where at least 80% of the distance in test accuracy is kept",
         judge=_little,
     ),
     Claim(
@@ -357,8 +364,8 @@ CLAIMS: tuple[Claim, ...] = (
         section="2.1",
         statement="At high temperatures distillation is the matching of logits",
         figures="shown by its gradient",
-        measure="holds where students at the highest temperature and by explicit matching make alike many errors, within the "
-        "95% interval",
+        measure="holds where students at the highest temperature and by explicit matching make alike many errors, within a 95% "
+        "interval no wider than a quarter of their mean",
         judge=_matching,
     ),
 )

@@ -161,33 +161,51 @@ def do_runs(under_way: UnderWay, members: Sequence[Member]) -> None:
     not raise: those that need it are skipped, the others done.
     """
     companies: dict[Hashable, list[Ready]] = {}
+    ensembles: dict[Hashable, Ensemble] = {}
     for member in members:
         missing = [under_way.failed[parent] for parent in member.parents if parent in under_way.failed]
         if missing:
             _end(under_way, member, "skipped", f"not done, because {', '.join(missing)} failed")
             continue
         try:
-            ready = _prepared(under_way, member)
+            ready = _prepared(under_way, member, ensembles)
         except Exception as error:
             _end(under_way, member, *ending(under_way, error, f"run {member.run}"))
-        else:
-            key = company(ready.trainer) if len(members) > 1 else None
-            companies.setdefault(key or f"alone {member.run}", []).append(ready)
-    for together in companies.values():
-        if under_way.control.ending:
-            break
-        try:
-            finished = _train(under_way, together)
-        except Exception as error:
-            for ready in together:
-                _end(under_way, ready.member, *ending(under_way, error, f"run {ready.member.run}"))
             continue
+        key = company(ready.trainer) if len(members) > 1 else None
+        if key is not None:
+            companies.setdefault(key, []).append(ready)
+        elif not under_way.control.ending:  # at once: the next one to be prepared draws random numbers
+            _do_together(under_way, [ready])
+    for together in companies.values():
+        if not under_way.control.ending:
+            _do_together(under_way, together)
+
+
+def _do_together(under_way: UnderWay, together: list[Ready]) -> None:
+    """Train one run, or several as one model, and record how each ended; one by one where the device has no room for all."""
+    try:
+        finished = _train(under_way, together)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        members = [ready.member for ready in together]
+        together.clear()
+        torch.cuda.empty_cache()
+        for member in members:
+            if len(members) > 1:
+                do_runs(under_way, [member])
+            else:
+                _end(under_way, member, *ending(under_way, error, f"run {member.run}"))
+        return
+    except Exception as error:
         for ready in together:
-            try:
-                status, message = _outcome(under_way, ready, finished)
-            except Exception as error:
-                status, message = ending(under_way, error, f"run {ready.member.run}")
-            _end(under_way, ready.member, status, message)
+            _end(under_way, ready.member, *ending(under_way, error, f"run {ready.member.run}"))
+        return
+    for ready in together:
+        try:
+            status, message = _outcome(under_way, ready, finished)
+        except Exception as error:
+            status, message = ending(under_way, error, f"run {ready.member.run}")
+        _end(under_way, ready.member, status, message)
 
 
 def _end(under_way: UnderWay, member: Member, status: str, message: str) -> None:
@@ -208,7 +226,8 @@ def ending(under_way: UnderWay, error: Exception, what: str) -> tuple[str, str]:
     return "failed", f"unexpected {type(error).__name__}: {error}; the log file has the details"
 
 
-def _prepared(under_way: UnderWay, member: Member) -> Ready:
+def _prepared(under_way: UnderWay, member: Member, ensembles: dict[Hashable, Ensemble]) -> Ready:
+    """A run ready to be trained; ``ensembles`` keeps teachers that several have in common."""
     engine, history, config = under_way.engine, under_way.history, member.config
     data = engine.run_data(config, teller(under_way))
     if member.data_digest not in ("", data.digest):
@@ -217,7 +236,9 @@ def _prepared(under_way: UnderWay, member: Member) -> Ready:
     stored = [history.weights_of(parent) for parent in member.parents]
     ensemble = None
     if config.distillation is not None:
-        ensemble = engine.ensemble(stored, config.distillation.mean, data)
+        key = (*(parent.sha256 for parent in stored), config.distillation.mean)
+        ensemble = ensembles.get(key) or engine.ensemble(stored, config.distillation.mean, data)
+        ensembles[key] = ensemble
     job = engine.job(member.run, config, ensemble, teller(under_way))
     return Ready(member, _trainer(under_way, member, job), stored)
 
@@ -240,7 +261,8 @@ def _trainer(under_way: UnderWay, member: Member, job: Job) -> Trainer:
 
 
 def _train(under_way: UnderWay, together: Sequence[Ready]) -> bool:
-    """Train one run, or several as one model; False where a person or the program's end came first."""
+    """Train one run, or several as one model, to a last checkpoint of all; False where a person or the program's end came
+    first."""
     engine, history, first = under_way.engine, under_way.history, together[0]
     config = first.member.config
     size = engine.size(config.model, first.trainer.job.data)
@@ -261,7 +283,9 @@ def _train(under_way: UnderWay, together: Sequence[Ready]) -> bool:
         about = (member.run, member.experiment, member.role, member.name)
         under_way.emit(RunStarted(*about, ready.trainer.step, steps, epochs, device, threads))
     trainers = [ready.trainer for ready in together]
-    return _follow(under_way, trainers[0] if len(trainers) == 1 else Together(trainers), trainers)
+    finished = _follow(under_way, trainers[0] if len(trainers) == 1 else Together(trainers), trainers)
+    _write_states(under_way, [trainer for trainer in trainers if trainer.failure is None])
+    return finished
 
 
 def _outcome(under_way: UnderWay, ready: Ready, finished: bool) -> tuple[str, str]:
@@ -270,7 +294,7 @@ def _outcome(under_way: UnderWay, ready: Ready, finished: bool) -> tuple[str, st
     if trainer.failure is not None:
         if trainer.best.weights:
             _write_weights(under_way, run, trainer, trainer.best.weights)
-        raise trainer.failure
+        return "failed", str(trainer.failure)
     if not finished and not trainer.finished:
         epoch, epochs = trainer.step / trainer.job.steps_per_epoch, ready.member.config.training.epochs
         return under_way.control.ending, f"at epoch {epoch:.1f} of {epochs}"
@@ -279,7 +303,7 @@ def _outcome(under_way: UnderWay, ready: Ready, finished: bool) -> tuple[str, st
 
 
 def _follow(under_way: UnderWay, source: Trainer | Together, trainers: Sequence[Trainer]) -> bool:
-    """Take the events to their end; False, with a checkpoint, where a person or the program's end came first."""
+    """Take the events to their end; False where a person or the program's end came first."""
     control, history, emit = under_way.control, under_way.history, under_way.emit
     waiting: list[Metrics] = []
     flushed = written = time.monotonic()
@@ -297,7 +321,7 @@ def _follow(under_way: UnderWay, source: Trainer | Together, trainers: Sequence[
                 history.write_metrics(waiting)
                 waiting, flushed = [], now
             if due:  # after the metrics: those before a checkpoint are not told again by whoever goes on from it
-                _write_states(under_way, trainers)
+                _write_states(under_way, [one for one in trainers if not one.finished])
                 written, taken = time.monotonic(), time.monotonic() - now
             before = time.perf_counter()
             control.between_events()
@@ -310,10 +334,7 @@ def _follow(under_way: UnderWay, source: Trainer | Together, trainers: Sequence[
                 break
     finally:
         history.write_metrics(waiting)
-    if control.ending and not all(one.finished for one in trainers):
-        _write_states(under_way, [one for one in trainers if not one.finished])
-        return False
-    return True
+    return not control.ending or all(one.finished for one in trainers)
 
 
 def _wait(control: Control, run: int, source: Trainer | Together, emit: Emit) -> None:
@@ -340,9 +361,8 @@ def _ensemble_figures(engine: Engine, ensemble: Ensemble, config: RunConfig) -> 
 
 
 def _finish(under_way: UnderWay, run: int, trainer: Trainer) -> None:
-    """Keep weights and the state to go on from with more epochs, then the figures: validation, and the test split, once."""
+    """Keep the weights, then the figures: validation, and the test split, once."""
     engine, history, data, ensemble = under_way.engine, under_way.history, trainer.job.data, trainer.job.ensemble
-    _write_states(under_way, [trainer])
     weights = trainer.weights()
     _write_weights(under_way, run, trainer, weights)
     trainer.model.load_state_dict(weights)

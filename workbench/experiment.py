@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import time
@@ -38,32 +39,43 @@ def run_experiments(engine: Engine, history: History, experiments: Sequence[int]
     """
     under_way = UnderWay(engine, history, control, emit, Waiting(control, emit))
     history.patience = under_way.waiting
-    try:
-        claimed = [experiment for experiment in experiments if history.claim(experiment)]
-        if experiments[0] not in claimed:
-            raise WorkbenchError(f"experiment {experiments[0]} is not waiting, or another process has taken it")
-    except WorkbenchError:
-        history.patience = Patience()
-        raise
     engine.begin()
-    lease, begun = None, claimed[:1]
-    ends: dict[int, tuple[str, str]] = {}
     try:
-        lease = _device(under_way)
-        begun = claimed
-        ends = _do(under_way, claimed)
-    except Exception as error:
-        ends = {experiment: ending(under_way, error, f"experiment {experiment}") for experiment in begun}
-        for experiment in claimed[len(begun) :]:
-            history.release(experiment)
-    finally:
-        if lease is not None:
-            lease.release()
-    try:
+        if not history.claim(experiments[0]):
+            raise WorkbenchError(f"experiment {experiments[0]} is not waiting, or another process has taken it")
+        claimed = [experiments[0], *_claimed(history, experiments[1:])]
+        ends = _on_device(under_way, claimed)
         return {experiment: _end(under_way, experiment, ends[experiment]) for experiment in claimed if experiment in ends}
     finally:
         history.patience = Patience()
         engine.end()
+
+
+def _claimed(history: History, experiments: Sequence[int]) -> list[int]:
+    """Those of some waiting experiments that could be had; where the history cannot be written, those before."""
+    found = []
+    with contextlib.suppress(WorkbenchError):
+        for experiment in experiments:
+            if history.claim(experiment):
+                found.append(experiment)
+    return found
+
+
+def _on_device(under_way: UnderWay, claimed: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Do experiments once the device is free; how each ended. Where it never is, all but the first go on waiting."""
+    lease, begun = None, claimed[:1]
+    try:
+        lease = _device(under_way)
+        begun = claimed
+        return _do(under_way, claimed)
+    except Exception as error:
+        with contextlib.suppress(WorkbenchError):
+            for experiment in claimed[len(begun) :]:
+                under_way.history.release(experiment)
+        return {experiment: ending(under_way, error, f"experiment {experiment}") for experiment in begun}
+    finally:
+        if lease is not None:
+            lease.release()
 
 
 def _end(under_way: UnderWay, experiment: int, end: tuple[str, str]) -> str:
@@ -211,7 +223,7 @@ def _first(history: History, config: ExperimentConfig) -> tuple[PlannedRun, ...]
 
 def _best_epochs(history: History, member: Member) -> int:
     """How long a run is refitted: to its best epoch, or to its end where its last weights are the ones kept."""
-    best = history.figure(member.run, "best_epoch") if member.config.training.keep == "best" else None
+    best = history.figure(member.run, "best_epoch") if member.config.training.keep == "best" else history.epochs(member.run)
     return round(best or member.config.training.epochs)
 
 
@@ -235,9 +247,12 @@ def _refitted(under_way: UnderWay, experiment: int, settle: Settle) -> list[Memb
 
 
 def _ended(under_way: UnderWay, experiment: int) -> tuple[str, str]:
-    control = under_way.control
-    failed = [under_way.failed[one.run] for one in under_way.history.members(experiment) if one.run in under_way.failed]
-    if control.ending:
+    control, history = under_way.control, under_way.history
+    config, members = history.experiment_config(experiment), history.members(experiment)
+    failed = [under_way.failed[one.run] for one in members if one.run in under_way.failed]
+    whole = len(members) > len(_first(history, config)) if config.refit else True
+    complete = bool(members) and whole and all(one.reused or one.status == "done" for one in members)
+    if control.ending and not complete:
         return control.ending, "a person stopped it" if control.ending == "stopped" else "the program was told to end"
     return ("failed", f"not done: {', '.join(failed)}") if failed else ("done", "")
 

@@ -71,7 +71,7 @@ def choosing(config: ExperimentConfig, planned: Sequence[PlannedRun]) -> tuple[P
     if not config.refit or config.chooses:
         return tuple(planned)
     teachers = config.teacher_training.keep == "best" or config.teacher_training.patience
-    return tuple(item for item in planned if item.role == "teacher" and (teachers or item.past_run))
+    return tuple(item for item in planned if item.role == "teacher") if teachers else ()
 
 
 def refit_plan(

@@ -62,6 +62,13 @@ def test_that_what_is_launched_afterwards_is_no_reference(path: Path) -> None:
             assert not any(row.reused for row in own.rows)
 
 
+@pytest.mark.parametrize("extra", ["-wal", "-journal"])
+def test_that_nothing_is_put_beside_the_log_of_another_file(extra: str, path: Path) -> None:
+    Path(f"{path}{extra}").write_bytes(b"of a history that is gone")
+    assert not begin_with_reference(path)
+    assert not path.exists()
+
+
 def test_that_a_history_that_is_there_stays_as_it_is(path: Path) -> None:
     with History(path):
         pass

@@ -210,14 +210,17 @@ def _writable(path: Path) -> bool:
 
 def _checked_content(path: Path) -> bool:
     """Whether it is a database without a table yet; raises where it is not a history of this version."""
+    journal = Path(f"{path}-journal")
+    hot = journal.exists() and journal.stat().st_size > 0
     logged = Path(f"{path}-wal").exists()
     try:
         version, application, tables = _content(path, "ro&immutable=1")
         old = not version and not application
     except HistoryError:
-        if not logged:
+        if not logged and not hot:
             raise
-        old = True
+        version, application, tables = _content(path, "rw" if hot else "ro")
+        old = False
     if old and logged:  # its newest part stands in its log; where that is not needed, leave no trace of having looked
         version, application, tables = _content(path, "ro")
     if not version and not application and not tables:
@@ -240,6 +243,7 @@ def _content(path: Path, mode: str) -> tuple[int, int, int]:
     """
     try:
         with contextlib.closing(_connect(path, mode)) as database:
+            database.execute("BEGIN")  # the numbers of one moment, though another process may just be making the file
             numbers = [database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")]
             tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     except SqliteError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -229,11 +229,14 @@ def list_sweeps(database: Database, *, reference: bool = True) -> list[SweepRow]
 
 
 def sweep_points(database: Database, sweep: int) -> list[SweepPoint]:
-    """The experiments of a sweep in their order, each with its student's and its baseline's run, refitted ones first of all."""
+    """The experiments of a sweep in their order, each with its student's and its baseline's run: the refitted one, with the
+    validation figures of the one before, which chose."""
     runs: dict[int, dict[str, RunRow]] = {}
     members = "m.experiment IN (SELECT id FROM experiments WHERE sweep = ?) AND m.role IN ('student', 'baseline')"
     for row in _rows(database, f"{_USED} WHERE {members} AND r.id NOT IN (SELECT run FROM bin) ORDER BY m.position", [sweep]):
-        runs.setdefault(row.experiment, {})[row.role] = row
+        before = runs.setdefault(row.experiment, {}).get(row.role)
+        chosen = {name: value for name, value in before.figures.items() if name.startswith("val_")} if before else {}
+        runs[row.experiment][row.role] = replace(row, figures=chosen | row.figures)
     found = database.execute(
         "SELECT id, status, point FROM experiments WHERE sweep = ? AND deleted IS NULL ORDER BY id", [sweep]
     ).fetchall()
@@ -251,8 +254,13 @@ def points_of(database: Database, experiments: Sequence[int]) -> dict[int, tuple
 
 
 def finished_experiments(database: Database) -> dict[str, int]:
-    """The newest finished experiment of each configuration, which is a key as :func:`workbench.config.sameness` gives it."""
-    rows = database.execute("SELECT id, config FROM experiments WHERE status = 'done' AND deleted IS NULL ORDER BY id").fetchall()
+    """The newest finished experiment of each configuration, a key as :func:`workbench.config.sameness` gives it; those of
+    which a run is deleted, or goes on from another, are left out."""
+    rows = database.execute(
+        "SELECT id, config FROM experiments WHERE status = 'done' AND deleted IS NULL"
+        " AND id NOT IN (SELECT experiment FROM runs WHERE continued_from IS NOT NULL)"
+        " AND id NOT IN (SELECT experiment FROM members WHERE run IN (SELECT run FROM bin)) ORDER BY id"
+    ).fetchall()
     return {sameness(json.loads(row["config"])): row["id"] for row in rows}
 
 

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import shutil
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -29,9 +30,14 @@ def begin_with_reference(history: Path) -> bool:
     All or nothing: where it cannot be, the history begins empty.
     """
     source = resources_folder() / "reference.zip"
-    if history.exists() or not source.is_file():
+    logs = [Path(f"{history}{extra}") for extra in ("-wal", "-journal")]  # SQLite would play one of another file into it
+    if any(path.exists() for path in (history, *logs)) or not source.is_file():
         return False
-    beside = history.with_name(f".{history.name}.reference")
+    try:
+        beside = Path(tempfile.mkdtemp(prefix=f".{history.name}.", dir=history.parent))
+    except OSError:
+        logger.exception("the reference runs")
+        return False
     try:
         with zipfile.ZipFile(source) as archive:
             archive.extractall(beside)

@@ -373,6 +373,7 @@ class History:
             whole = json.loads(row["config"])
             part = "teacher_training" if row["role"] == "teacher" else "training"
             whole[part] = whole.get(part, {}) | {"epochs": config.training.epochs}
+            whole.pop("refit", None)
             name = f"{row['experiment'].removesuffix(', continued')}, continued"
             experiment = self._add_experiment(name, json.dumps(whole | {"name": name}), "waiting")
             teachers = parents(self._database, run)
@@ -505,6 +506,10 @@ class History:
         for name, value in figures.items():
             if math.isfinite(value):
                 self._database.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", [run, name, value])
+
+    def epochs(self, run: int) -> float:
+        """How many epochs a run has behind it."""
+        return float(self._database.execute("SELECT epochs FROM runs WHERE id = ?", [run]).fetchone()[0])
 
     def figure(self, run: int, name: str) -> float | None:
         """A figure of a run, or None."""
