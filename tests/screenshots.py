@@ -20,6 +20,7 @@ from PySide6.QtWidgets import QApplication
 from workbench.gui import preferences, theme
 from workbench.gui.app import application
 from workbench.gui.main_window import MainWindow
+from workbench.history.reference import begin_with_reference
 
 
 def pump(milliseconds: int) -> None:
@@ -69,21 +70,18 @@ def do_main_job(window: MainWindow, out: Path, look: str) -> None:
     QTest.mouseClick(window.history.buttons["compare"], Qt.MouseButton.LeftButton)
     wait_until(lambda: len(window.compare.plot.line_keys()) == 2)
     picture(window, out, f"compare-{look}")
-    if look == "light":
-        window.setup.show_recipe("temperature-by-width-short")
-        wait_until(lambda: window.setup.launch.isEnabled() and "sweep" in window.setup.plan.text())
-        QTest.mouseClick(window.setup.launch, Qt.MouseButton.LeftButton)
     window.tabs.setCurrentWidget(window.sweeps)
-    wait_until(lambda: window.sweeps.state.text() == "36 of 36 experiments done")
+    wait_until(lambda: window.sweeps.choice.count() > 0)
+    names = [window.sweeps.choice.itemText(place) for place in range(window.sweeps.choice.count())]
+    window.sweeps.choice.setCurrentIndex(next(i for i, name in enumerate(names) if name.startswith("temperature-by-width-short")))
+    window.sweeps.reload()
+    wait_until(lambda: len(window.sweeps.results) == 32)
+    window.sweeps.against.setCurrentIndex(window.sweeps.against.findData("distillation.temperature"))
     window.sweeps.each.setCurrentIndex(window.sweeps.each.findData("student.units"))
     window.sweeps.each.activated.emit(0)
     picture(window, out, f"sweeps-{look}")
     window.tabs.setCurrentWidget(window.paper)
     wait_until(lambda: bool(window.paper.scores))
-    if look == "light":
-        row = window.paper.boxes["mnist-table"].forms["short"]
-        QTest.mouseClick(row.run, Qt.MouseButton.LeftButton)
-        wait_until(lambda: row.score is not None and row.score.verdict is not None)
     picture(window, out, f"paper-{look}")
     window.setup.show_recipe("digits")
 
@@ -104,6 +102,7 @@ def main() -> None:
         QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, folder)
         app = application()
         theme.apply("light")
+        begin_with_reference(Path(folder) / "experiments.db")
         window = MainWindow(Path(folder) / "experiments.db", preferences.load())
         window.resize(width, height)
         window.show()
