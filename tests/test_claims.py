@@ -206,7 +206,7 @@ def test_that_the_command_line_shows_the_claims_and_does_what_is_missing(tmp_pat
     monkeypatch.setattr("workbench.cli.doing.recipe_tables", tables)
     done = CliRunner().invoke(cli, ["paper", "mnist-table", "--run", "--json", *given])
     assert done.exit_code == 0, done.output
-    (shown,) = json.loads(done.stdout.strip().splitlines()[-1])
+    (shown,) = json.loads(done.stdout)
     assert (shown["claim"], shown["form"]) == ("mnist-table", "short")
     assert len(shown["runs"]) == 11
     assert "of 500" in shown["ours"]

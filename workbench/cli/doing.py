@@ -153,7 +153,7 @@ def paper(
             tables = recipe_tables(recipe)
             configs = [config for _, config in missing]
             settings = _settings(device, threads, folders, share)
-            status = max(status, _do(history, settings, _queue_sweep(tables, missing), False, configs))
+            status = max(status, _do(history, settings, _queue_sweep(tables, missing), False, configs, outcome=not as_json))
             if status == 130:
                 ctx.exit(status)
     if as_json:
@@ -299,8 +299,13 @@ def _do(
     queue: Callable[[Any], list[int]],
     as_json: bool,
     configs: Sequence[ExperimentConfig] = (),
+    *,
+    outcome: bool = True,
 ) -> int:
-    """Have the experiments done that ``queue`` puts into the history, once ``configs`` are checked; the exit status."""
+    """Have the experiments done that ``queue`` puts into the history, once ``configs`` are checked; the exit status.
+
+    Without ``outcome`` nothing is written to standard output at the end.
+    """
     from workbench.driver import Control
     from workbench.engine import Engine, EngineSettings
     from workbench.events import Event, RunFinished
@@ -333,7 +338,7 @@ def _do(
             if control.ending:
                 history.leave_queue()
                 break
-        if not as_json and statuses[experiment] == "done":
+        if outcome and not as_json and statuses[experiment] == "done":
             click.echo(_outcome(reader, experiments))
     return 130 if control.ending else int("failed" in statuses.values())
 

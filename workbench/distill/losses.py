@@ -50,13 +50,7 @@ def distillation_loss(
     total = ((1.0 - hard_weight) * temperature**2) * soft
     with torch.no_grad():
         gradient = log_q.exp().sub_(soft_targets).mul_((1.0 - hard_weight) * temperature / len(logits))
-    if labels is None:
-        return Loss(total, soft, None, gradient)
-    hard = hard_loss(logits, labels, partly=partly)
-    if hard_weight:
-        total = total + hard_weight * hard.total
-        gradient.add_(hard.gradient, alpha=hard_weight)
-    return Loss(total, soft, hard.total, gradient)
+    return _with_labels(Loss(total, soft, None, gradient), logits, labels, hard_weight, partly)
 
 
 def matching_loss(
@@ -73,13 +67,18 @@ def matching_loss(
         soft = apart.square().sum() / (2 * classes * cases)
         total = (1.0 - hard_weight) * soft
         gradient = apart.mul_((1.0 - hard_weight) / (classes * cases))
+    return _with_labels(Loss(total, soft, None, gradient), logits, labels, hard_weight, partly)
+
+
+def _with_labels(soft: Loss, logits: Tensor, labels: Tensor | None, hard_weight: float, partly: bool) -> Loss:
+    """A soft part with its weight, and w times the cross-entropy with the labels where there are any."""
     if labels is None:
-        return Loss(total, soft, None, gradient)
-    hard = hard_loss(logits, labels, partly=partly)
+        return soft
+    hard, total = hard_loss(logits, labels, partly=partly), soft.total
     if hard_weight:
         total = total + hard_weight * hard.total
-        gradient.add_(hard.gradient, alpha=hard_weight)
-    return Loss(total, soft, hard.total, gradient)
+        soft.gradient.add_(hard.gradient, alpha=hard_weight)
+    return Loss(total, soft.soft, hard.total, soft.gradient)
 
 
 def zero_mean(logits: Tensor) -> Tensor:
