@@ -183,6 +183,73 @@ class DistillationConfig(_Checked):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SpecialistConfig(_Checked):
+    """What one specialist knows apart (section 5): the numbers of its classes, and how it sees all others."""
+
+    classes: tuple[int, ...] = setting((), label="Classes", help="The numbers of its classes.")
+    softmax: str = setting(
+        "dustbin", label="Other classes", help="As of the experiment's specialists.", choices=("dustbin", "full")
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CombinationConfig(_Checked):
+    """How a generalist and its specialists are combined (section 5.4)."""
+
+    top: int = setting(
+        1, label="Ask by top", help="Specialists are asked that have one of so many classes the generalist names first.",
+        unit="classes", low=1, high=1000,
+    )  # fmt: skip
+    divergence: str = setting(
+        "p-q", label="Combine by", help="Minimise KL(p, q) as in the paper, towards the arithmetic mean of what the models say, "
+        "or KL(q, p), towards the geometric one.", choices=("p-q", "q-p"), advanced=True,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpecialistsConfig(CombinationConfig):
+    """Specialists beside a generalist, which is the one teacher: which classes each has, and how all are combined."""
+
+    count: int = setting(8, label="Specialists", help="How many subsets of classes, each with a specialist.", low=1, high=500)
+    size: int = setting(
+        0, label="Classes each", help="Classes nearest to each subset's centre, so that subsets may overlap; 0 gives each class "
+        "to one subset.", unit="classes", low=0, high=1000,
+    )  # fmt: skip
+    by: str = setting(
+        "correlation", label="Subsets by",
+        help="How the generalist's predictions of two classes on training cases vary together, without labels: the paper's "
+        "covariance, or their correlation; or how often one is taken for the other on validation.",
+        choices=("correlation", "covariance", "confusion"),
+    )  # fmt: skip
+    temperature: float = setting(
+        1.0, label="Softened by", help="Temperature of those predictions; higher gives subsets of more even sizes.",
+        above=0.0, high=100.0, log=True, advanced=True,
+    )  # fmt: skip
+    by_hand: tuple[int | str, ...] = setting(
+        (), label="By hand", help='Subsets chosen by hand instead, each as its classes with commas between, such as "4, 9".',
+        advanced=True,
+    )  # fmt: skip
+    softmax: str = setting(
+        "dustbin", label="Other classes", help="One dustbin class for all classes that are not a specialist's own, or a full "
+        "softmax that learns the generalist's soft targets on them (section 6).", choices=("dustbin", "full"), advanced=True,
+    )  # fmt: skip
+    students: bool = setting(
+        True, label="Distil back",
+        help="Train the student on what generalist and specialists say together, and beside it on the generalist alone.",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        _Checked.__post_init__(self)
+        if self.size == 1:
+            raise ConfigError("size", "must be 0 or at least 2: a specialist tells its classes apart")
+
+    @property
+    def combination(self) -> CombinationConfig:
+        """How they are combined, alone."""
+        return CombinationConfig(top=self.top, divergence=self.divergence)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingConfig(_Checked):
     """How a model is optimised."""
 
@@ -276,6 +343,8 @@ class ExperimentConfig:
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    specialists: SpecialistsConfig | None = None
+    specialist_training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
         for option in options_of(ExperimentConfig):
@@ -284,6 +353,8 @@ class ExperimentConfig:
             raise ConfigError("teachers", "name at least one teacher: a student needs somebody to learn from")
         if sum(group.count for group in self.teachers) > 100:
             raise ConfigError("teachers", "an ensemble has at most 100 members")
+        if self.specialists:
+            self._check_generalist()
         if not self.data.validation_fraction:
             self._check_nothing_is_chosen()
         if not self.transfer.labelled and self.distillation.hard_weight > 0:
@@ -298,11 +369,25 @@ class ExperimentConfig:
         """Whether student and baseline choose their epochs on validation."""
         return self.training.keep == "best" or self.training.patience > 0
 
+    def _check_generalist(self) -> None:
+        """Specialists stand beside one generalist."""
+        if len(self.teachers) != 1 or self.teachers[0].count != 1:
+            raise ConfigError("teachers", "name one teacher alone beside specialists: it is their generalist")
+        if self.refit:
+            raise ConfigError("refit", "leave it out beside specialists: their classes come from the generalist's validation")
+        if self.distillation.match == "logits":
+            raise ConfigError("distillation.match", 'must be "targets" beside specialists: together they give probabilities')
+
     def _check_nothing_is_chosen(self) -> None:
         """Without validation cases no epoch can be chosen."""
         if self.refit:
             raise ConfigError("data.validation_fraction", "must be above 0: refit first chooses the epochs on validation")
-        for path, training in (("teacher_training", self.teacher_training), ("training", self.training)):
+        every = {"teacher_training": self.teacher_training, "training": self.training}
+        if self.specialists:
+            every["specialist_training"] = self.specialist_training
+            if self.specialists.by == "confusion":
+                raise ConfigError("specialists.by", "must be correlation or covariance where no cases are kept for validation")
+        for path, training in every.items():
             if training.keep != "last":
                 raise ConfigError(f"{path}.keep", 'must be "last" where no cases are kept for validation')
             if training.patience:
@@ -325,13 +410,19 @@ class ExperimentConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """One model trained once. ``distillation`` is None for whoever learns from hard targets alone."""
+    """One model trained once. ``distillation`` is None for whoever learns from hard targets alone.
+
+    ``specialist`` is set for a specialist, whose parent is its generalist; ``combination`` for whoever learns from a
+    generalist and its specialists, its parents in that order, and for these themselves, together as one model.
+    """
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
     distillation: DistillationConfig | None = None
+    specialist: SpecialistConfig | None = None
+    combination: CombinationConfig | None = None
     seed: int = setting(0, label="Seed", help="Initial weights, order, jitter and the fraction's cases.", low=0, high=2**31 - 1)
 
     @classmethod
@@ -408,6 +499,10 @@ _PARTS: dict[str, type] = {
     "training": TrainingConfig,
     "distillation": DistillationConfig,
     "transfer": TransferConfig,
+    "specialists": SpecialistsConfig,
+    "specialist_training": TrainingConfig,
+    "specialist": SpecialistConfig,
+    "combination": CombinationConfig,
 }
 
 
@@ -424,7 +519,7 @@ def _plain(config: Any) -> dict[str, Any]:
             result[item.name] = [_plain(teacher) for teacher in value]
         elif dataclasses.is_dataclass(value):
             part = _plain(value)
-            if part or (item.name == "distillation" and isinstance(config, RunConfig)):
+            if part or item.default is None:
                 result[item.name] = part
         elif value is not None and value != item.default:
             result[item.name] = list(value) if isinstance(value, tuple) else value

@@ -15,12 +15,14 @@ import numpy as np
 import torch
 
 from workbench.bias import unseen_figures
-from workbench.config import ModelConfig, RunConfig
+from workbench.config import ModelConfig, RunConfig, SpecialistConfig
 from workbench.distill import checkpoints
 from workbench.distill.data import ResidentData
 from workbench.distill.ensembles import Ensemble
-from workbench.distill.evaluation import fidelity, figures, latency, logits_on
+from workbench.distill.evaluation import BATCH, fidelity, figures, latency, logits_on
 from workbench.distill.sources import Tell
+from workbench.distill.specialist_figures import specialist_figures
+from workbench.distill.specialists import Combination
 from workbench.distill.together import Together, company
 from workbench.distill.training import Job, Trainer, TrainerState
 from workbench.engine import Engine
@@ -163,6 +165,9 @@ def do_runs(under_way: UnderWay, members: Sequence[Member]) -> None:
     companies: dict[Hashable, list[Ready]] = {}
     ensembles: dict[Hashable, Ensemble] = {}
     for member in members:
+        if member.config.combination is not None and member.config.distillation is None:
+            _combine(under_way, member)
+            continue
         missing = [under_way.failed[parent] for parent in member.parents if parent in under_way.failed]
         if missing:
             _end(under_way, member, "skipped", f"not done, because {', '.join(missing)} failed")
@@ -235,12 +240,62 @@ def _prepared(under_way: UnderWay, member: Member, ensembles: dict[Hashable, Ens
         raise DataError(f"{what} is no longer what this run began with; launch it anew")
     stored = [history.weights_of(parent) for parent in member.parents]
     ensemble = None
+    if config.specialist is not None:
+        return Ready(member, _trainer(under_way, member, engine.specialist_job(member.run, config, stored[0])), stored)
     if config.distillation is not None:
-        key = (*(parent.sha256 for parent in stored), config.distillation.mean)
-        ensemble = ensembles.get(key) or engine.ensemble(stored, config.distillation.mean, data)
+        key = (*(parent.sha256 for parent in stored), config.distillation.mean, config.combination)
+        ensemble = ensembles.get(key) or engine.ensemble(stored, config.distillation.mean, data, config.combination)
         ensembles[key] = ensemble
     job = engine.job(member.run, config, ensemble, teller(under_way))
     return Ready(member, _trainer(under_way, member, job), stored)
+
+
+def _combine(under_way: UnderWay, member: Member) -> None:
+    """Record what a generalist and its specialists reach together, where all are there; nothing is trained."""
+    missing = [under_way.failed[parent] for parent in member.parents if parent in under_way.failed]
+    if missing:
+        _end(under_way, member, "skipped", f"not done, because {', '.join(missing)} failed")
+        return
+    try:
+        _record_combination(under_way, member)
+    except Exception as error:
+        _end(under_way, member, *ending(under_way, error, f"run {member.run}"))
+        return
+    _end(under_way, member, "done", "")
+
+
+def _record_combination(under_way: UnderWay, member: Member) -> None:
+    engine, history, config = under_way.engine, under_way.history, member.config
+    data = engine.data(config.data, teller(under_way))
+    stored = [history.weights_of(parent) for parent in member.parents]
+    assert config.combination is not None
+    ensemble = engine.combination(stored, config.combination, data)
+    whole = ensemble.members[0]
+    assert isinstance(whole, Combination)
+    size = engine.size(config.model, data)
+    threads = engine.use_threads(size, BATCH, member.threads)
+    history.start_run(
+        member.run,
+        fingerprint=engine.fingerprint(config, data, [one.sha256 for one in stored]),
+        data_digest=data.digest,
+        steps=0,
+        environment=engine.environment(threads, "float32"),
+    )
+    about = (member.run, member.experiment, member.role, member.name)
+    under_way.emit(RunStarted(*about, 0, 0, 0, engine.device.type, threads))
+    found = specialist_figures(whole, data, "test")
+    found["multiply_adds_per_image"] = size.multiply_adds * (1 + found["test_specialists_per_image"])
+    on_test = engine.ensemble_logits(ensemble, config.data, "test")
+    found |= figures(on_test, data.test.labels, "test") | {"latency_ms": latency(whole, data)}
+    if len(data.validation):
+        on_validation = engine.ensemble_logits(ensemble, config.data, "validation")
+        found |= figures(on_validation, data.validation.labels, "val") | specialist_figures(whole, data, "validation")
+    history.record_figures(member.run, found)
+    cases, classes = on_test.shape
+    history.record_predictions(member.run, "test", cases, classes, on_test.half().cpu().numpy().tobytes())
+    if found["test_unfinished"]:
+        many = f"{found['test_unfinished']:.0f} of {found['test_size']:.0f}"
+        under_way.note(member.run, f"the descent did not end on {many} test images; their geometric mean stands in")
 
 
 def _trainer(under_way: UnderWay, member: Member, job: Job) -> Trainer:
@@ -395,7 +450,9 @@ def _unseen(job: Job, on_validation: torch.Tensor, on_test: torch.Tensor) -> dic
     return unseen_figures(validation, test, numbers, frequency)
 
 
-def about_weights(data: ResidentData, model: ModelConfig, epoch: int) -> dict[str, object]:
+def about_weights(
+    data: ResidentData, model: ModelConfig, epoch: int, specialist: SpecialistConfig | None = None
+) -> dict[str, object]:
     """What stands beside weights in their file: the model, the images and classes they are for."""
     return {
         "model": asdict(model),
@@ -405,11 +462,12 @@ def about_weights(data: ResidentData, model: ModelConfig, epoch: int) -> dict[st
         "deviation": data.deviation.flatten().tolist(),
         "dataset": data.name,
         "epoch": epoch,
-    }
+    } | ({"specialist": asdict(specialist)} if specialist else {})
 
 
 def _write_weights(under_way: UnderWay, run: int, trainer: Trainer, weights: dict[str, torch.Tensor]) -> None:
-    about = about_weights(trainer.job.data, trainer.job.config.model, trainer.epochs_done)
+    config = trainer.job.config
+    about = about_weights(trainer.job.data, config.model, trainer.epochs_done, config.specialist)
     _record(under_way, [_written(under_way, run, ("weights",), trainer.step, weights, about)])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import platform
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -13,24 +14,39 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from workbench import __version__
 from workbench.config import (
     ENGINE_VERSION,
+    CombinationConfig,
     DataConfig,
     DistillationConfig,
     ExperimentConfig,
     ModelConfig,
     RunConfig,
+    SpecialistConfig,
+    SpecialistsConfig,
     TrainingConfig,
     fingerprint,
 )
 from workbench.distill import checkpoints, sources
-from workbench.distill.data import ResidentData, resident, transfer_cases, with_own
+from workbench.distill.data import ResidentData, class_numbers, resident, transfer_cases, with_own
 from workbench.distill.ensembles import Ensemble, LogitCache, combined_logits, targets_for
 from workbench.distill.evaluation import logits_on
 from workbench.distill.models import ModelSize, build, model_size
 from workbench.distill.random_state import random_state_kept
+from workbench.distill.specialists import (
+    Combination,
+    check_subset,
+    classes_of,
+    confusions,
+    find_subsets,
+    inside,
+    lesson,
+    similarity,
+    start_from,
+)
 from workbench.distill.together import measure_rate
 from workbench.distill.training import Job, check_precision
 from workbench.errors import CheckpointError, ConfigError, DataError, WorkbenchError
@@ -71,6 +87,16 @@ def choose_device(wanted: str) -> torch.device:
     if not there[wanted]:
         raise WorkbenchError(f"this machine has no {wanted} device that torch can use; choose auto or cpu")
     return torch.device(wanted)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """Subsets of classes, the (classes, classes) matrix they were found by, and the share of the generalist's errors on
+    validation that lie inside one of them, NaN where there is no validation."""
+
+    subsets: tuple[tuple[int, ...], ...]
+    matrix: np.ndarray
+    inside: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -223,7 +249,20 @@ class Engine:
         self.size(config.student, data, "student")
         check_precision(config.training, self.device, "training")
         check_precision(config.teacher_training, self.device, "teacher_training")
+        if config.specialists:
+            check_precision(config.specialist_training, self.device, "specialist_training")
+            self._check_specialists(config.specialists, data)
         return data
+
+    def _check_specialists(self, config: SpecialistsConfig, data: ResidentData) -> None:
+        """What can be told of specialists before their generalist is trained."""
+        classes = len(data.classes)
+        if config.count > classes and not config.by_hand:
+            raise ConfigError("specialists.count", f"{config.count} subsets are more than the {classes} classes of {data.name}")
+        if config.size >= classes:
+            raise ConfigError("specialists.size", f"must be below {classes}, the number of classes of {data.name}")
+        for place, subset in enumerate(self._by_hand(config, data)):
+            check_subset(subset, data, f"specialists.by_hand.{place}")
 
     def _check_past(self, path: str, past: Callable[[int], PastRun], number: int, config: DataConfig, data: ResidentData) -> None:
         try:
@@ -308,31 +347,81 @@ class Engine:
 
         Without ``verify`` the file is only looked for, not read.
         """
-        found = history.find_reusable(self.fingerprint(item.config, data)) if item.reusable else None
+        parents = [history.weights_of(run).sha256 for run in item.above] if item.reusable else []
+        found = history.find_reusable(self.fingerprint(item.config, data, parents)) if item.reusable else None
         if found is None:
             return 0, ""
         stored = history.weights_of(found)
         sound = checkpoints.verifies(stored.path, stored.sha256) if verify else checkpoints.has_size(stored.path, stored.size)
         return (found, "") if sound else (0, f"the weights of run {found} are damaged or gone; {item.name} is trained again")
 
-    def ensemble(self, teachers: Sequence[StoredFile], mean: str, data: ResidentData) -> Ensemble:
-        """Trained teachers from their verified files; :class:`CheckpointError` where one is damaged or of other data."""
-        members = []
-        for stored in teachers:
-            tensors, about = checkpoints.read(stored.path, stored.sha256)
-            if about["shape"] != list(data.shape) or about["classes"] != list(data.classes):
-                raise CheckpointError(
-                    f"run {stored.run} was trained on images of {about['shape']} and {len(about['classes'])} classes; "
-                    f"{data.name} has {list(data.shape)} and {len(data.classes)}: pick a teacher of data like it"
-                )
-            if not np.allclose(about["mean"], data.mean.flatten().tolist(), atol=0.5):
-                raise CheckpointError(
-                    f"run {stored.run} was trained on other pixels than {data.name} gives now: pick another teacher"
-                )
-            model = build(ModelConfig(**about["model"]), data.shape, len(data.classes), self.device)
-            model.load_state_dict(tensors)
-            members.append(model.eval().requires_grad_(False))
+    def ensemble(
+        self, teachers: Sequence[StoredFile], mean: str, data: ResidentData, combination: CombinationConfig | None = None
+    ) -> Ensemble:
+        """Trained teachers from their verified files; with ``combination`` the first is a generalist, the others its
+        specialists, and all are one member. :class:`CheckpointError` where one is damaged or of other data."""
+        if combination is not None:
+            return self.combination(teachers, combination, data)
+        members = [self._model(stored, data)[0] for stored in teachers]
         return Ensemble(tuple(members), tuple(stored.sha256 for stored in teachers), mean)
+
+    def combination(self, stored: Sequence[StoredFile], config: CombinationConfig, data: ResidentData) -> Ensemble:
+        """A generalist and its specialists, from their verified files, as an ensemble of one :class:`Combination`."""
+        generalist, _ = self._model(stored[0], data)
+        specialists = [self._model(one, data, specialist=True) for one in stored[1:]]
+        whole = Combination(generalist, specialists, config).eval()
+        return Ensemble((whole,), (f"{config!r} of {' '.join(one.sha256 for one in stored)}",), "arithmetic")
+
+    def _model(self, stored: StoredFile, data: ResidentData, *, specialist: bool = False) -> tuple[nn.Module, SpecialistConfig]:
+        """A trained model of this data, and the part of the classes that a ``specialist`` has, whose others are in a dustbin."""
+        tensors, about = checkpoints.read(stored.path, stored.sha256)
+        part = SpecialistConfig(**about["specialist"]) if specialist and about.get("specialist") else SpecialistConfig()
+        wanted = classes_of(part, data.classes) if part.classes else data.classes
+        if about["shape"] != list(data.shape) or about["classes"] != list(wanted):
+            raise CheckpointError(
+                f"run {stored.run} was trained on images of {about['shape']} and {len(about['classes'])} classes; "
+                f"{data.name} has {list(data.shape)} and {len(data.classes)}: pick a teacher of data like it"
+            )
+        if not np.allclose(about["mean"], data.mean.flatten().tolist(), atol=0.5):
+            raise CheckpointError(
+                f"run {stored.run} was trained on other pixels than {data.name} gives now: pick another teacher"
+            )
+        model = build(ModelConfig(**about["model"]), data.shape, len(wanted), self.device)
+        model.load_state_dict(tensors)
+        return model.eval().requires_grad_(False), part
+
+    def subsets(self, generalist: StoredFile, config: SpecialistsConfig, where: DataConfig, seed: int) -> Found:
+        """The subsets of classes that a trained generalist's predictions ask for; a :class:`ConfigError` where one is of one
+        class, of all, or without training cases."""
+        data = self.data(where)
+        self._check_specialists(config, data)
+        said = self.ensemble([generalist], "arithmetic", data)
+        on_validation = self.ensemble_logits(said, where, "validation").argmax(dim=1) if len(data.validation) else None
+        if config.by == "confusion":
+            if on_validation is None:
+                raise ConfigError("specialists.by", "must be correlation or covariance where no cases are kept for validation")
+            matrix = confusions(on_validation, data.validation.labels, len(data.classes))
+        else:
+            known = (data.train.labels >= 0).nonzero()[:, 0]
+            logits = self._logits.members(
+                said, (data.digest, where, "train"), lambda member: logits_on(member, data, data.train.images, known)
+            )
+            matrix = similarity((logits[0] / config.temperature).softmax(dim=1), config.by)
+        subsets = self._by_hand(config, data) or find_subsets(matrix, config.count, config.size, seed)
+        if not subsets:
+            raise ConfigError("specialists.count", "every subset would be of one class; ask for fewer, or set specialists.size")
+        for subset in subsets:
+            check_subset(subset, data, "specialists.count")
+        share = inside(subsets, on_validation, data.validation.labels) if on_validation is not None else math.nan
+        return Found(subsets, matrix, share)
+
+    def _by_hand(self, config: SpecialistsConfig, data: ResidentData) -> tuple[tuple[int, ...], ...]:
+        found = []
+        for place, text in enumerate(config.by_hand):
+            names = [part.strip() for part in str(text).split(",") if part.strip()]
+            chosen = class_numbers(names, data.classes, f"specialists.by_hand.{place}")
+            found.append(tuple(sorted(set(chosen))))
+        return tuple(found)
 
     def job(self, run: int, config: RunConfig, ensemble: Ensemble | None = None, tell: sources.Tell = sources.quiet) -> Job:
         """A run ready to be trained; soft targets are computed here, once, where the teachers see the cases as they are:
@@ -355,6 +444,38 @@ class Engine:
                 )
             targets = targets_for(logits, config.distillation)
         return Job(run=run, config=config, data=data, cases=cases, ensemble=ensemble, soft_targets=targets)
+
+    def specialist_job(self, run: int, config: RunConfig, generalist: StoredFile) -> Job:
+        """A specialist ready to be trained from its generalist's weights (section 5.3); with a full softmax it learns the
+        labels of its classes and the generalist's distribution on all other cases (section 6)."""
+        data, about = self.data(config.data), config.specialist
+        assert about is not None
+        learned = lesson(data, about)
+        tensors, stored = checkpoints.read(generalist.path, generalist.sha256)
+        with self.random_state_kept():
+            model = build(config.model, data.shape, len(learned.data.classes), self.device)
+        if stored["model"] != dataclasses.asdict(config.model):
+            raise CheckpointError(f"run {generalist.run} is no {config.model.describe()} to begin with; launch it anew")
+        begun = start_from(tensors, model.state_dict(), about, len(data.classes))
+        ensemble = targets = None
+        if config.distillation is not None:
+            ensemble = self.ensemble([generalist], "arithmetic", data)
+            with self._all_threads():
+                logits = logits_on(ensemble.members[0], data, data.train.images, learned.cases)
+            targets = logits.softmax(dim=1)
+            labels = data.train.labels[learned.cases[: learned.own]]
+            targets[: learned.own] = torch.nn.functional.one_hot(labels, len(data.classes)).to(targets.dtype)
+        return Job(
+            run=run,
+            config=config,
+            data=learned.data,
+            cases=learned.cases,
+            ensemble=ensemble,
+            soft_targets=targets,
+            start=begun,
+            own=learned.own,
+            offset=learned.offset,
+        )
 
     def ensemble_logits(self, ensemble: Ensemble, config: DataConfig, split: str) -> torch.Tensor:
         """Combined logits of the ensemble on the ``validation`` or ``test`` split, (N, classes)."""

@@ -19,7 +19,7 @@ from workbench.events import ExperimentFinished, ExperimentStarted, Loading, Not
 from workbench.history.liveness import ProcessLock
 from workbench.history.patience import Patience
 from workbench.history.writing import Entry, History, Member, More
-from workbench.plan import MOST_TOGETHER, PlannedRun, choosing, company_of, plan, refit_plan
+from workbench.plan import MOST_TOGETHER, PlannedRun, choosing, company_of, plan, refit_plan, specialists_plan
 
 logger = logging.getLogger(__name__)
 
@@ -142,8 +142,9 @@ def _do(under_way: UnderWay, experiments: Sequence[int]) -> dict[int, tuple[str,
     """Everybody's plan, then the refits of those that want them; how each experiment ended."""
     ends: dict[int, tuple[str, str]] = {}
     _round(under_way, experiments, ends, _begun)
-    again = [experiment for experiment, end in ends.items() if not end[0] and _wants_refit(under_way, experiment)]
-    _round(under_way, again, ends, _refitted)
+    for more in (_refitted, _specialised):
+        again = [experiment for experiment, end in ends.items() if not end[0] and _wants(under_way, experiment, more)]
+        _round(under_way, again, ends, more)
     return {experiment: end if end[0] else _ended(under_way, experiment) for experiment, end in ends.items()}
 
 
@@ -209,11 +210,12 @@ def _begun(under_way: UnderWay, experiment: int, settle: Settle) -> list[Member]
     return members
 
 
-def _wants_refit(under_way: UnderWay, experiment: int) -> bool:
-    """Whether an experiment's runs are all there and its refits not entered yet."""
+def _wants(under_way: UnderWay, experiment: int, more: Callable[[UnderWay, int, Settle], list[Member]]) -> bool:
+    """Whether an experiment's first runs are all there, and its refits, or what follows its generalist, not entered yet."""
     config, members = under_way.history.experiment_config(experiment), under_way.history.members(experiment)
     there = all(member.run not in under_way.failed for member in members) and not under_way.control.ending
-    return config.refit and there and len(members) == len(_first(under_way.history, config))
+    asked = config.refit if more is _refitted else config.specialists is not None
+    return asked and there and len(members) == len(_first(under_way.history, config))
 
 
 def _first(history: History, config: ExperimentConfig) -> tuple[PlannedRun, ...]:
@@ -246,11 +248,31 @@ def _refitted(under_way: UnderWay, experiment: int, settle: Settle) -> list[Memb
     return refits
 
 
+def _specialised(under_way: UnderWay, experiment: int, settle: Settle) -> list[Member]:
+    """Find the subsets that a generalist's predictions ask for, and enter its specialists and what follows; those runs."""
+    engine, history = under_way.engine, under_way.history
+    config, (generalist,) = history.experiment_config(experiment), history.members(experiment)
+    assert config.specialists is not None
+    data = engine.data(config.data, teller(under_way), under_way.control.cancelled)
+    under_way.emit(Loading("finding subsets of classes", 0, 0, ""))
+    found = engine.subsets(history.weights_of(generalist.run), config.specialists, config.data, config.teacher_seed)
+    planned = specialists_plan(config, generalist.run, generalist.config.model, found.subsets)
+    settle(planned)
+    _enter(under_way, experiment, planned, data)
+    members = history.members(experiment)
+    under_way.emit(ExperimentStarted(experiment, config.name, tuple(member.run for member in members)))
+    whole = next(member for member in members[1:] if member.role == "generalist")
+    names = "; ".join(", ".join(data.classes[number] for number in subset) for subset in found.subsets)
+    inside = f" {found.inside:.0%} of the generalist's errors on validation lie inside one." if found.inside >= 0 else ""
+    under_way.note(whole.run, f"{len(found.subsets)} subsets of classes: {names}.{inside}")
+    return members[1:]
+
+
 def _ended(under_way: UnderWay, experiment: int) -> tuple[str, str]:
     control, history = under_way.control, under_way.history
     config, members = history.experiment_config(experiment), history.members(experiment)
     failed = [under_way.failed[one.run] for one in members if one.run in under_way.failed]
-    whole = len(members) > len(_first(history, config)) if config.refit else True
+    whole = len(members) > len(_first(history, config)) if config.refit or config.specialists else True
     complete = bool(members) and whole and all(one.reused or one.status == "done" for one in members)
     if control.ending and not complete:
         return control.ending, "a person stopped it" if control.ending == "stopped" else "the program was told to end"
@@ -276,6 +298,7 @@ def _enter(under_way: UnderWay, experiment: int, planned: tuple[PlannedRun, ...]
                 name=item.name,
                 config=item.config,
                 parents=item.parents,
+                above=item.above,
                 reused=found,
                 parameters=size.parameters,
                 multiply_adds=size.multiply_adds,

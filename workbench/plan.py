@@ -8,23 +8,37 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from workbench.config import ExperimentConfig, Role, RunConfig, TrainingConfig, TransferConfig
+from workbench.config import (
+    DistillationConfig,
+    ExperimentConfig,
+    ModelConfig,
+    Role,
+    RunConfig,
+    SpecialistConfig,
+    TrainingConfig,
+    TransferConfig,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRun:
-    """One run of a plan. ``parents`` are positions in the plan; ``past_run`` is a run of the history used as it is."""
+    """One run of a plan. ``parents`` are positions in the plan; ``past_run`` is a run of the history used as it is.
+
+    ``above`` are runs of the history that are its parents before those of the plan.
+    """
 
     role: Role
     name: str
     config: RunConfig
     parents: tuple[int, ...] = ()
     past_run: int = 0
+    above: tuple[int, ...] = ()
 
     @property
     def reusable(self) -> bool:
-        """Whether a finished run with the same fingerprint stands in for it: all but the student, which Launch is for."""
-        return self.role != "student"
+        """Whether a finished run with the same fingerprint stands in for it: all but the student, which Launch is for, and
+        a generalist with its specialists, which is not trained."""
+        return self.role != "student" and self.config.combination is None
 
 
 def plan(config: ExperimentConfig, past_config: Callable[[int], RunConfig]) -> tuple[PlannedRun, ...]:
@@ -32,6 +46,7 @@ def plan(config: ExperimentConfig, past_config: Callable[[int], RunConfig]) -> t
 
     Members of the ensemble that are alike get one seed each, counted from the teacher seed, so that adding or
     removing other members leaves them the runs they were. ``past_config`` tells the configuration of a past run.
+    With specialists it is the generalist alone: what comes after, :func:`specialists_plan`, is known once that is trained.
     """
     runs: list[PlannedRun] = []
     alike: Counter[str] = Counter()
@@ -50,8 +65,62 @@ def plan(config: ExperimentConfig, past_config: Callable[[int], RunConfig]) -> t
             )
             alike[kind] += 1
             runs.append(PlannedRun(role="teacher", name=name, config=teacher))
+    if config.specialists:
+        return tuple(dataclasses.replace(run, role="generalist", name="generalist") for run in runs)
     teachers = tuple(range(len(runs)))
-    student = RunConfig(
+    student = student_of(config)
+    if config.distillation.baseline:
+        runs.append(PlannedRun(role="baseline", name="baseline", config=baseline_of(config)))
+    runs.append(PlannedRun(role="student", name="student", config=student, parents=teachers))
+    return tuple(runs)
+
+
+SPECIALISED = "generalist with its specialists"
+ALONE = "student of the generalist"
+"""Names of runs that stand beside others of their role."""
+
+
+def specialists_plan(
+    config: ExperimentConfig, generalist: int, model: ModelConfig, subsets: Sequence[tuple[int, ...]]
+) -> tuple[PlannedRun, ...]:
+    """What follows a trained generalist, run ``generalist`` of the history: a specialist for each subset of classes, all
+    together as one model, and the students: on hard targets, of the generalist alone, and of all."""
+    about = config.specialists
+    assert about is not None
+    full = DistillationConfig(temperature=1.0, hard_weight=0.0, teacher_view="clean") if about.softmax == "full" else None
+    runs = [
+        PlannedRun(
+            role="specialist",
+            name=f"specialist {number + 1}",
+            config=RunConfig(
+                data=config.data,
+                model=model,
+                training=config.specialist_training,
+                distillation=full,
+                specialist=SpecialistConfig(classes=subset, softmax=about.softmax),
+                seed=(config.teacher_seed + 1 + number) % 2**31,
+            ),
+            above=(generalist,),
+        )
+        for number, subset in enumerate(subsets)
+    ]
+    everybody = tuple(range(len(runs)))
+    together = RunConfig(data=config.data, model=model, combination=about.combination, seed=config.teacher_seed)
+    runs.append(PlannedRun(role="generalist", name=SPECIALISED, config=together, parents=everybody, above=(generalist,)))
+    if not about.students:
+        return tuple(runs)
+    if config.distillation.baseline:
+        runs.append(PlannedRun(role="baseline", name="baseline", config=baseline_of(config)))
+    alone = student_of(config)
+    of_all = dataclasses.replace(alone, combination=about.combination)
+    runs.append(PlannedRun(role="student", name=ALONE, config=alone, above=(generalist,)))
+    runs.append(PlannedRun(role="student", name="student", config=of_all, parents=everybody, above=(generalist,)))
+    return tuple(runs)
+
+
+def student_of(config: ExperimentConfig) -> RunConfig:
+    """The student of an experiment on soft targets."""
+    return RunConfig(
         data=config.data,
         model=config.student,
         training=dataclasses.replace(config.training, label_smoothing=0.0),
@@ -59,10 +128,6 @@ def plan(config: ExperimentConfig, past_config: Callable[[int], RunConfig]) -> t
         distillation=dataclasses.replace(config.distillation, baseline=True),
         seed=config.seed,
     )
-    if config.distillation.baseline:
-        runs.append(PlannedRun(role="baseline", name="baseline", config=baseline_of(config)))
-    runs.append(PlannedRun(role="student", name="student", config=student, parents=teachers))
-    return tuple(runs)
 
 
 def choosing(config: ExperimentConfig, planned: Sequence[PlannedRun]) -> tuple[PlannedRun, ...]:
@@ -122,7 +187,7 @@ def company_of(config: ExperimentConfig) -> str | None:
     training, options = config.training, config.student.options
     plain = config.student.model == "mlp" and not (options["dropout"] or options["input_dropout"])
     changed = training.jitter or training.flip or training.label_smoothing or training.precision != "float32"
-    if changed or not plain or config.distillation.match == "logits" or config.transfer.images:
+    if changed or not plain or config.distillation.match == "logits" or config.transfer.images or config.specialists:
         return None
     alike = dataclasses.replace(training, learning_rate=1.0)
     return repr((config.data, config.student, alike, config.distillation.baseline, config.refit))

@@ -132,7 +132,11 @@ Batch = tuple[Tensor, Tensor | None, Tensor | None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Views:
-    """Batches of some cases of a data set, in an order and with shifts and flips that (seed, epoch) alone decide."""
+    """Batches of some cases of a data set, in an order and with shifts and flips that (seed, epoch) alone decide.
+
+    With ``own`` above 0 an epoch is the first ``own`` of the cases, and after each one a random one of the others, so that
+    half of a batch is of either kind.
+    """
 
     data: ResidentData
     cases: Tensor
@@ -140,15 +144,22 @@ class Views:
     flip: bool
     seed: int
     padded: Tensor
+    own: int = 0
 
     def order(self, epoch: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """For one epoch: positions in ``cases``, their shifts (N, 2) in pixels and their flips (N,), or None."""
         generator = torch.Generator().manual_seed(_mixed(self.seed, epoch))
-        count, device = len(self.cases), self.data.device
-        positions = torch.randperm(count, generator=generator).to(device)
+        count, device = (2 * self.own or len(self.cases)), self.data.device
+        positions = (self._half_and_half(generator) if self.own else torch.randperm(count, generator=generator)).to(device)
         shifts = torch.randint(0, 2 * self.jitter + 1, (count, 2), generator=generator).to(device) if self.jitter else None
         flips = (torch.rand(count, generator=generator) < 0.5).to(device) if self.flip else None
         return positions, shifts, flips
+
+    def _half_and_half(self, generator: torch.Generator) -> Tensor:
+        others = len(self.cases) - self.own
+        rounds = -(-self.own // others)
+        drawn = torch.cat([torch.randperm(others, generator=generator) for _ in range(rounds)])[: self.own]
+        return torch.stack([torch.randperm(self.own, generator=generator), self.own + drawn], dim=1).flatten()
 
     def batches(self, epoch: int, count: int) -> list[Batch]:
         """An epoch's order in ``count`` batches of nearly equal size."""
@@ -173,10 +184,10 @@ class Views:
         return self.padded.reshape(-1)[places.reshape(-1)].reshape(len(cases), channels, height, width)
 
 
-def views(data: ResidentData, cases: Tensor, *, jitter: int, flip: bool, seed: int) -> Views:
+def views(data: ResidentData, cases: Tensor, *, jitter: int, flip: bool, seed: int, own: int = 0) -> Views:
     """Views of the training cases ``cases``; shifts of up to ``jitter`` pixels bring in background (0)."""
     padded = torch.nn.functional.pad(data.train.images, (jitter,) * 4) if jitter else data.train.images
-    return Views(data, cases, jitter, flip, seed, padded)
+    return Views(data, cases, jitter, flip, seed, padded, own)
 
 
 def _mixed(seed: int, epoch: int) -> int:

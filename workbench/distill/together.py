@@ -39,6 +39,7 @@ def company(trainer: Trainer) -> Hashable | None:
         or bool(training.jitter or training.flip or training.label_smoothing)
         or (job.config.distillation is not None and (job.soft_targets is None or job.config.distillation.match == "logits"))
         or bool(job.config.transfer.images)
+        or job.config.specialist is not None
         or trainer.finished
     )
     if alone:

@@ -38,7 +38,9 @@ class Job:
 
     ``soft_targets`` is (cases, classes), or the teachers' logits where these are matched, computed once for the cases as they
     are; where it is None and there is an
-    ``ensemble``, the ensemble is run on every view that the student sees.
+    ``ensemble``, the ensemble is run on every view that the student sees. A specialist has a ``start``, the weights that it
+    begins with, and of its cases the first ``own`` are of its classes, see :class:`Views`; its ``offset`` (classes,) is taken
+    from the logits while it learns.
     """
 
     run: int
@@ -47,11 +49,19 @@ class Job:
     cases: Tensor
     ensemble: Ensemble | None = None
     soft_targets: Tensor | None = None
+    start: dict[str, Tensor] | None = None
+    own: int = 0
+    offset: Tensor | None = None
+
+    @property
+    def cases_per_epoch(self) -> int:
+        """How many cases an epoch has."""
+        return 2 * self.own or len(self.cases)
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches of nearly equal size, none larger than the batch size, none left out."""
-        return math.ceil(len(self.cases) / self.config.training.batch_size)
+        return math.ceil(self.cases_per_epoch / self.config.training.batch_size)
 
     @property
     def steps(self) -> int:
@@ -89,8 +99,10 @@ class Trainer:
         device = job.data.device
         torch.manual_seed(job.config.seed)
         self.model = build(job.config.model, job.data.shape, len(job.data.classes), device).train()
-        training = job.config.training
-        self.views: Views = views(job.data, job.cases, jitter=training.jitter, flip=training.flip, seed=job.config.seed)
+        if job.start is not None:
+            self.model.load_state_dict(job.start)
+        training, seed = job.config.training, job.config.seed
+        self.views: Views = views(job.data, job.cases, jitter=training.jitter, flip=training.flip, seed=seed, own=job.own)
         self.labels = job.data.train.labels[job.cases] if job.config.transfer.labelled or not job.config.distillation else None
         self.optimizer = optimizer_for(self.model.parameters(), training)
         self._descent = descent(self.model, self.optimizer, _precision(training, device))
@@ -192,7 +204,8 @@ class Trainer:
         positions, shifts, flips = self._batches[place]
         self.optimizer.param_groups[0]["lr"] = self.rate_at(self.step)
         view = self.views.batch(positions, shifts, flips)
-        loss = self._loss(self._descent.forward(view), positions, view)
+        logits = self._descent.forward(view)
+        loss = self._loss(logits if self.job.offset is None else logits - self.job.offset, positions, view)
         self._descent.step(loss.gradient)
         constrain(self.model)
         self.sums += torch.stack([self._none if part is None else part for part in (loss.total, loss.soft, loss.hard)])
@@ -339,7 +352,7 @@ def lessons(trainers: Sequence[Trainer], by: Lessons) -> Iterator[tuple[Event, .
                     return
                 yield told
             if (progress := first.progress()) is not None:
-                share = sum(len(trainer.job.cases) for trainer in trainers) / len(first.job.cases)
+                share = sum(trainer.job.cases_per_epoch for trainer in trainers) / first.job.cases_per_epoch
                 yield (replace(progress, rate=progress.rate * share),)
 
 

@@ -16,6 +16,7 @@ from workbench.bias import Correction
 from workbench.config import RunConfig, sameness
 from workbench.errors import HistoryError
 from workbench.history.database import files_folder
+from workbench.plan import ALONE, SPECIALISED
 from workbench.sweep import Sweep
 
 CURVE_POINTS = 2000
@@ -32,8 +33,8 @@ _OWN = (
 _REFITTED = "', refitted'"
 _USED = (  # a run that another experiment made has there a name that means nothing here
     "SELECT r.id, m.experiment, e.name AS experiment_name, m.role, CASE WHEN NOT m.reused THEN r.name"
-    " WHEN m.role = 'teacher' THEN 'teacher ' || (SELECT count(*) FROM members o JOIN runs q ON q.id = o.run"
-    " WHERE o.experiment = m.experiment AND o.position <= m.position AND o.role = 'teacher'"
+    " WHEN m.role IN ('teacher', 'specialist') THEN m.role || ' ' || (SELECT count(*) FROM members o JOIN runs q ON q.id = o.run"
+    " WHERE o.experiment = m.experiment AND o.position <= m.position AND o.role = m.role"
     f" AND (instr(q.name, {_REFITTED}) > 0) = (instr(r.name, {_REFITTED}) > 0)) ELSE m.role END"
     f" || iif(m.reused AND instr(r.name, {_REFITTED}), {_REFITTED}, '') AS name, m.reused,"
     f" {_FIELDS} FROM members m JOIN runs r ON r.id = m.run JOIN experiments e ON e.id = m.experiment"
@@ -230,13 +231,15 @@ def list_sweeps(database: Database, *, reference: bool = True) -> list[SweepRow]
 
 def sweep_points(database: Database, sweep: int) -> list[SweepPoint]:
     """The experiments of a sweep in their order, each with its student's and its baseline's run: the refitted one, with the
-    validation figures of the one before, which chose."""
+    validation figures of the one before, which chose. Of one with specialists also those of the generalist alone, of all
+    together, and of the student of the generalist, by their names."""
     runs: dict[int, dict[str, RunRow]] = {}
-    members = "m.experiment IN (SELECT id FROM experiments WHERE sweep = ?) AND m.role IN ('student', 'baseline')"
+    members = "m.experiment IN (SELECT id FROM experiments WHERE sweep = ?) AND m.role IN ('student', 'baseline', 'generalist')"
     for row in _rows(database, f"{_USED} WHERE {members} AND r.id NOT IN (SELECT run FROM bin) ORDER BY m.position", [sweep]):
-        before = runs.setdefault(row.experiment, {}).get(row.role)
+        role = row.name if row.name in (ALONE, SPECIALISED) else row.role
+        before = runs.setdefault(row.experiment, {}).get(role)
         chosen = {name: value for name, value in before.figures.items() if name.startswith("val_")} if before else {}
-        runs[row.experiment][row.role] = replace(row, figures=chosen | row.figures)
+        runs[row.experiment][role] = replace(row, figures=chosen | row.figures)
     found = database.execute(
         "SELECT id, status, point FROM experiments WHERE sweep = ? AND deleted IS NULL ORDER BY id", [sweep]
     ).fetchall()

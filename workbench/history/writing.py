@@ -73,12 +73,16 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A run to be entered: new with its ``parents`` by position, or one that is ``reused`` (its number)."""
+    """A run to be entered: new with its ``parents`` by position, or one that is ``reused`` (its number).
+
+    ``above`` are runs of the history that are its parents before those.
+    """
 
     role: str
     name: str
     config: RunConfig
     parents: tuple[int, ...] = ()
+    above: tuple[int, ...] = ()
     reused: int = 0
     parameters: int | None = None
     multiply_adds: int | None = None
@@ -348,7 +352,7 @@ class History:
         with writing(self._database):
             (start,) = self._database.execute("SELECT count(*) FROM members WHERE experiment = ?", [experiment]).fetchone()
             for position, entry in enumerate(entries, start):
-                parents = [runs[parent] for parent in entry.parents]
+                parents = [*entry.above, *(runs[parent] for parent in entry.parents)]
                 run = entry.reused or self._add_run(experiment, entry, parents, secrets.token_hex(8))
                 self._add_member(experiment, position, run, entry.role, reused=bool(entry.reused))
                 runs.append(run)

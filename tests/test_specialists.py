@@ -1,0 +1,201 @@
+"""Experiments with specialists, from the generalist to the student of all of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.experiments import engine, launch, tiny
+from workbench.config import ExperimentConfig
+from workbench.distill import checkpoints
+from workbench.driver import Control
+from workbench.errors import ConfigError
+from workbench.events import Event, Metrics
+from workbench.experiment import run_experiment
+from workbench.history import reading
+from workbench.history.database import open_for_reading
+from workbench.history.writing import History
+from workbench.plan import ALONE, SPECIALISED
+
+
+def specialised(**changes: Any) -> ExperimentConfig:
+    """A generalist of few epochs, two specialists, and students."""
+    given: dict[str, Any] = {
+        "teachers": [{"model": "mlp", "layers": 1, "units": 16, "dropout": 0.2}],
+        "specialists": {"count": 2, "size": 4},
+        "specialist_training": {"epochs": 4, "jitter": 1},
+        "transfer__fraction": 1.0,
+    }
+    return tiny(**(given | changes))
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    with History(tmp_path / "experiments.db") as opened:
+        yield opened
+
+
+def rows(history: History, experiment: int = 1) -> list[reading.RunRow]:
+    with closing(open_for_reading(history.path)) as database:
+        return reading.experiment_rows(database, experiment)
+
+
+def named(history: History, name: str, experiment: int = 1) -> reading.RunRow:
+    return next(row for row in rows(history, experiment) if row.name == name)
+
+
+def weights(history: History, run: int) -> dict[str, torch.Tensor]:
+    stored = history.weights_of(run)
+    return checkpoints.read(stored.path, stored.sha256)[0]
+
+
+def test_that_a_generalist_is_followed_by_specialists_all_together_and_students(history: History) -> None:
+    assert launch(history, specialised())[0] == "done"
+    found = rows(history)
+    assert [(row.role, row.name, row.status) for row in found] == [
+        ("generalist", "generalist", "done"),
+        ("specialist", "specialist 1", "done"),
+        ("specialist", "specialist 2", "done"),
+        ("generalist", SPECIALISED, "done"),
+        ("baseline", "baseline", "done"),
+        ("student", ALONE, "done"),
+        ("student", "student", "done"),
+    ]
+    parents = {row.name: history.members(1)[place].parents for place, row in enumerate(found)}
+    first = found[0].id
+    both = (found[1].id, found[2].id)
+    assert parents["specialist 1"] == parents["specialist 2"] == parents[ALONE] == (first,)
+    assert parents[SPECIALISED] == parents["student"] == (first, *both)
+
+
+def test_that_a_specialist_begins_with_its_generalists_weights(history: History) -> None:
+    rate = {"learning_rate": 1e-9, "epochs": 1}
+    assert launch(history, specialised(specialist_training=rate, specialists__students=False))[0] == "done"
+    general, special = weights(history, 1), weights(history, 2)
+    classes = list(history.past_run(2).config.specialist.classes)  # type: ignore[union-attr]
+    for name, tensor in general.items():
+        theirs = special[name] if special[name].shape == tensor.shape else special[name][:-1]
+        assert torch.allclose(theirs, tensor if theirs.shape == tensor.shape else tensor[classes], atol=1e-6)
+
+
+def test_that_together_they_are_measured_and_their_predictions_kept(history: History) -> None:
+    launch(history, specialised())
+    together, alone = named(history, SPECIALISED), named(history, "generalist")
+    figures = together.figures
+    assert figures["test_errors"] == figures["test_errors_combined"]
+    assert figures["test_errors_generalist"] == alone.figures["test_errors"]
+    covered = [name for name in figures if name.startswith("test_covered_") and name.endswith("_cases")]
+    assert sum(figures[name] for name in covered) == figures["test_size"]
+    wrong = [figures[name.replace("_cases", "_errors_combined")] for name in covered]
+    assert sum(wrong) == figures["test_errors"]
+    assert 0 < figures["test_specialists_per_image"] <= 2
+    assert 0 < figures["test_conditional_specialists"] <= 1
+    assert figures["test_unfinished"] == 0
+    per_image = figures["multiply_adds_per_image"]
+    assert per_image == pytest.approx((alone.multiply_adds or 0) * (1 + figures["test_specialists_per_image"]))
+    with closing(open_for_reading(history.path)) as database:
+        logits = reading.predictions(database, together.id)
+        assert any("subsets of classes" in note for note in reading.run_details(database, together.id).notes)
+    assert logits is not None
+    assert logits.shape == (figures["test_size"], 10)
+
+
+def test_that_the_student_learns_from_all_together_and_the_other_from_the_generalist(history: History) -> None:
+    launch(history, specialised())
+    together, alone = named(history, SPECIALISED).figures, named(history, "generalist").figures
+    assert named(history, "student").figures["ensemble_test_errors"] == together["test_errors"]
+    assert named(history, ALONE).figures["ensemble_test_errors"] == alone["test_errors"]
+
+
+def test_that_subsets_by_hand_are_taken_as_they_are(history: History) -> None:
+    by_hand = {"by_hand": ["3, 8", "4, 9, 7"], "students": False}
+    assert launch(history, specialised(specialists=by_hand))[0] == "done"
+    given = [history.past_run(run).config.specialist for run in (2, 3)]
+    assert [one.classes for one in given if one] == [(3, 8), (4, 7, 9)]
+
+
+@pytest.mark.parametrize("by", ["correlation", "covariance", "confusion"])
+@pytest.mark.parametrize("softmax", ["dustbin", "full"])
+def test_that_every_way_to_find_subsets_and_to_see_other_classes_works(history: History, by: str, softmax: str) -> None:
+    changes = {"count": 2, "size": 4, "by": by, "softmax": softmax, "divergence": "q-p"}
+    assert launch(history, specialised(specialists=changes))[0] == "done"
+    with closing(open_for_reading(history.path)) as database:
+        logits = reading.predictions(database, 2)
+    assert logits is not None
+    assert logits.shape[1] == (10 if softmax == "full" else 5)
+
+
+def test_that_specialists_trained_before_are_reused_and_students_are_not(history: History) -> None:
+    launch(history, specialised())
+    launch(history, specialised(seed=1))
+    again = rows(history, 2)
+    assert [row.reused for row in again] == [True, True, True, False, False, False, False]
+    assert [row.name for row in again[:3]] == ["generalist", "specialist 1", "specialist 2"]
+
+
+def test_that_a_past_run_can_be_the_generalist(history: History) -> None:
+    launch(history, tiny())
+    assert launch(history, specialised(teachers=[{"run": 1}], teacher_training={}))[0] == "done"
+    assert [row.id for row in rows(history, 2) if row.reused] == [1]
+
+
+def test_that_an_experiment_interrupted_anywhere_ends_as_one_left_alone(history: History, tmp_path: Path) -> None:
+    launch(history, specialised())
+    expected = [weights(history, row.id) for row in rows(history) if row.name != SPECIALISED]
+    with History(tmp_path / "other.db") as other:
+        number = other.enqueue(specialised())
+        for ends in itertools.count(1):
+            control, seen = Control(), itertools.count()
+
+            def emit(event: Event, control: Control = control, seen: Iterator[int] = seen, last: int = 7 * ends) -> None:
+                if isinstance(event, Metrics) and next(seen) == last:
+                    control.interrupt()
+
+            if run_experiment(engine(), other, number, control, emit) == "done":
+                break
+            other.resume(number)
+        assert ends > 3
+        found = [weights(other, row.id) for row in rows(other) if row.name != SPECIALISED]
+        assert named(other, SPECIALISED).figures["test_errors"] == named(history, SPECIALISED).figures["test_errors"]
+    for one, two in zip(expected, found, strict=True):
+        assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"specialists": {"count": 11}}, "specialists.count"),
+        ({"specialists": {"size": 10}}, "specialists.size"),
+        ({"specialists": {"size": 1}}, "specialists.size"),
+        ({"specialists": {"by_hand": ["3"]}}, "specialists.by_hand.0"),
+        ({"specialists": {"by_hand": ["3, 4", "3, nobody"]}}, "specialists.by_hand.1"),
+        ({"specialists": {"by_hand": ["0,1,2,3,4,5,6,7,8,9"]}}, "specialists.by_hand.0"),
+        ({"specialists": {"by": "labels"}}, "specialists.by"),
+        ({"teachers": [{"model": "mlp", "count": 2}]}, "teachers"),
+        ({"refit": True}, "refit"),
+        ({"distillation": {"match": "logits"}}, "distillation.match"),
+    ],
+)
+def test_that_specialists_that_cannot_be_are_refused_before_anything_is_trained(changes: dict[str, Any], path: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        engine().check(specialised(**changes), lambda run: pytest.fail("no past run"))
+    assert caught.value.path == path
+
+
+def test_that_a_specialist_whose_weights_are_gone_is_named_with_what_depends_on_it(history: History) -> None:
+    launch(history, specialised())
+    history.weights_of(2).path.unlink()
+    status, _ = launch(history, specialised(seed=1))
+    assert status == "done"
+    assert [row.reused for row in rows(history, 2)][:3] == [True, False, True]
+
+
+def test_that_specialists_survive_writing_as_a_recipe() -> None:
+    for config in (specialised(), specialised(specialists={}), specialised(specialists={"by_hand": ["3, 8"]})):
+        assert ExperimentConfig.from_dict(config.to_dict()) == config
