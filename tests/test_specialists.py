@@ -10,18 +10,22 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from tests.experiments import engine, launch, tiny
+from workbench.cli import cli
 from workbench.config import ExperimentConfig
 from workbench.distill import checkpoints
 from workbench.driver import Control
 from workbench.errors import ConfigError
 from workbench.events import Event, Metrics
-from workbench.experiment import run_experiment
+from workbench.experiment import continue_run, run_experiment
 from workbench.history import reading
 from workbench.history.database import open_for_reading
 from workbench.history.writing import History
 from workbench.plan import ALONE, SPECIALISED
+from workbench.specialist_results import coverage, summary
+from workbench.sweep import expand
 
 
 def specialised(**changes: Any) -> ExperimentConfig:
@@ -199,3 +203,35 @@ def test_that_a_specialist_whose_weights_are_gone_is_named_with_what_depends_on_
 def test_that_specialists_survive_writing_as_a_recipe() -> None:
     for config in (specialised(), specialised(specialists={}), specialised(specialists={"by_hand": ["3, 8"]})):
         assert ExperimentConfig.from_dict(config.to_dict()) == config
+
+
+def test_that_what_specialists_gain_is_told_over_seeds(history: History) -> None:
+    tables = specialised().to_dict() | {"sweep": {"how": "zip", "seed": [0, 1], "teacher_seed": [0, 50]}}
+    for number in history.enqueue_sweep(tables, expand(tables))[1]:
+        assert run_experiment(engine(), history, number, Control(), lambda event: None) == "done"
+    with closing(open_for_reading(history.path)) as database:
+        (group,) = reading.specialised_groups(database)
+        together = [named(history, SPECIALISED, number).figures for number in (1, 2)]
+    said = summary(group)
+    mean = sum(one["test_errors"] for one in together) / 2
+    assert said["errors of generalist and specialists combined"].startswith(f"{mean:.1f} ± ")
+    assert sum(row.cases for row in coverage(group)) == 1000
+    assert sum(row.combined for row in coverage(group)) == sum(one["test_errors"] for one in together)
+    assert [row for row in coverage(group) if row.gain is not None]
+    result = CliRunner().invoke(cli, ["specialists", "--history", str(history.path)])
+    assert result.exit_code == 0
+    assert "2 seeds, means ± standard errors" in result.output
+    assert "errors of the student distilled from all" in result.output
+
+
+def test_that_a_history_without_specialists_says_how_to_get_some(history: History) -> None:
+    result = CliRunner().invoke(cli, ["specialists", "--history", str(history.path)])
+    assert "no specialists yet" in result.output
+
+
+def test_that_a_finished_specialist_goes_on_as_a_run_of_its_own(history: History) -> None:
+    launch(history, specialised(specialists__students=False))
+    number = continue_run(history, 2, 6)
+    assert run_experiment(engine(), history, number, Control(), lambda event: None) == "done"
+    continued = rows(history, number)[-1]
+    assert (continued.role, continued.epochs, continued.status) == ("specialist", 6, "done")

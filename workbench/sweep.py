@@ -200,8 +200,8 @@ def at_points(tables: Mapping[str, Any], points: Iterable[Point]) -> list[tuple[
 
 
 def varied(point: Point) -> Point:
-    """A point without its seed."""
-    return {path: value for path, value in point.items() if path != "seed"}
+    """A point without its seeds."""
+    return {path: value for path, value in point.items() if path not in ("seed", "teacher_seed")}
 
 
 def words(point: Point) -> str:

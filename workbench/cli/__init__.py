@@ -62,7 +62,7 @@ def cli(ctx: click.Context, history: Path, folders: tuple[Path, ...], device: st
 
 
 for command in (doing.run, doing.resume, doing.paper, doing.import_, doing.bias, doing.doctor, showing.recipes, showing.datasets,
-                showing.runs, showing.show, showing.compare, showing.sweeps):  # fmt: skip
+                showing.runs, showing.show, showing.compare, showing.sweeps, showing.specialists):  # fmt: skip
     cli.add_command(command)
 
 

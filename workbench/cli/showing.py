@@ -1,4 +1,4 @@
-"""Commands that show what there is: recipes, data sets, runs, one run, runs compared, sweeps."""
+"""Commands that show what there is: recipes, data sets, runs, one run, runs compared, sweeps, specialists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from workbench.cli.options import LARGEST, data_option, history_option, json_option
-from workbench.cli.tables import run_object, sweep_table, table
+from workbench.cli.tables import run_object, specialists_table, sweep_table, table
 from workbench.errors import WorkbenchError
 from workbench.history import reading
 from workbench.history.database import open_for_reading
@@ -153,6 +153,24 @@ def sweeps(number: int | None, history: Path, as_json: bool) -> None:
             click.echo(json.dumps(_results(points)))
         else:
             click.echo(sweep_table(points))
+
+
+@click.command()
+@history_option
+@json_option
+def specialists(history: Path, as_json: bool) -> None:
+    """What generalists and their specialists reach together, and the students distilled from them; seeds together."""
+    from workbench.specialist_results import coverage, summary
+
+    with contextlib.closing(open_for_reading(history)) as database:
+        groups = reading.specialised_groups(database)
+    if as_json:
+        found = [{"summary": summary(group), "coverage": [asdict(row) for row in coverage(group)]} for group in groups]
+        click.echo(json.dumps(found))
+    elif not groups:
+        click.echo(f"{history} has no specialists yet; try `workbench run specialists-digits`")
+    else:
+        click.echo("\n\n".join(specialists_table(group) for group in groups))
 
 
 def _results(points: Sequence[reading.SweepPoint]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.history import reading
+from workbench.plan import SPECIALISED
 from workbench.sweep import words
 
 if TYPE_CHECKING:
@@ -82,6 +83,23 @@ def sweep_table(points: Sequence[reading.SweepPoint]) -> str:
         lines.append(
             f"{words(one.point) or 'all':40} {len(one.experiments):>5} {cells[0]:>18} {cells[1]:>18} {cells[2]:>18}{best}"
         )
+    return "\n".join(lines)
+
+
+def specialists_table(points: Sequence[reading.SweepPoint]) -> str:
+    """What a generalist and its specialists reach, over seeds, as aligned text: the paper's tables 3 and 4, and the students."""
+    from workbench.specialist_results import coverage, summary
+
+    seeds = sum(SPECIALISED in one.runs for one in points)
+    lines = [f"{points[0].name.split(' · ')[0]}: {seeds} {'seed' if seeds == 1 else 'seeds, means ± standard errors'}"]
+    lines += [f"  {name:58} {value}" for name, value in summary(points).items()]
+    lines += [
+        "",
+        f"  {'specialists with the right class':34} {'cases':>8} {'generalist':>11} {'combined':>9} {'gain of accuracy':>17}",
+    ]
+    for row in coverage(points):
+        gain = f"{row.gain:+.1%}" if row.gain is not None else "–"
+        lines.append(f"  {row.specialists:<34} {row.cases:>8,} {row.generalist:>11,} {row.combined:>9,} {gain:>17}")
     return "\n".join(lines)
 
 

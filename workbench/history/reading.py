@@ -209,6 +209,7 @@ class SweepPoint:
     status: str
     point: dict[str, Any]
     runs: dict[str, RunRow]
+    name: str = ""
 
 
 def list_sweeps(database: Database, *, reference: bool = True) -> list[SweepRow]:
@@ -233,17 +234,36 @@ def sweep_points(database: Database, sweep: int) -> list[SweepPoint]:
     """The experiments of a sweep in their order, each with its student's and its baseline's run: the refitted one, with the
     validation figures of the one before, which chose. Of one with specialists also those of the generalist alone, of all
     together, and of the student of the generalist, by their names."""
+    return _points(database, "sweep = ?", [sweep])
+
+
+def specialised_groups(database: Database) -> list[list[SweepPoint]]:
+    """The experiments with specialists whose all have been combined: those of a sweep together, others alone; newest first."""
+    with_them = "id IN (SELECT m.experiment FROM members m JOIN runs r ON r.id = m.run WHERE r.name = ? AND r.status = 'done')"
+    rows = database.execute(
+        f"SELECT sweep, max(id) FROM experiments WHERE {with_them} AND deleted IS NULL"
+        " GROUP BY coalesce(-sweep, id) ORDER BY max(id) DESC",
+        [SPECIALISED],
+    ).fetchall()
+    return [_points(database, "sweep = ?", [sweep]) if sweep else _points(database, "id = ?", [one]) for sweep, one in rows]
+
+
+def _points(database: Database, which: str, values: list[Any]) -> list[SweepPoint]:
+    """Experiments as points; ``which`` is a condition on them."""
     runs: dict[int, dict[str, RunRow]] = {}
-    members = "m.experiment IN (SELECT id FROM experiments WHERE sweep = ?) AND m.role IN ('student', 'baseline', 'generalist')"
-    for row in _rows(database, f"{_USED} WHERE {members} AND r.id NOT IN (SELECT run FROM bin) ORDER BY m.position", [sweep]):
+    members = f"m.experiment IN (SELECT id FROM experiments WHERE {which}) AND m.role IN ('student', 'baseline', 'generalist')"
+    for row in _rows(database, f"{_USED} WHERE {members} AND r.id NOT IN (SELECT run FROM bin) ORDER BY m.position", values):
         role = row.name if row.name in (ALONE, SPECIALISED) else row.role
         before = runs.setdefault(row.experiment, {}).get(role)
         chosen = {name: value for name, value in before.figures.items() if name.startswith("val_")} if before else {}
         runs[row.experiment][role] = replace(row, figures=chosen | row.figures)
     found = database.execute(
-        "SELECT id, status, point FROM experiments WHERE sweep = ? AND deleted IS NULL ORDER BY id", [sweep]
+        f"SELECT id, status, coalesce(point, '{{}}'), name FROM experiments WHERE {which} AND deleted IS NULL ORDER BY id", values
     ).fetchall()
-    return [SweepPoint(experiment=row[0], status=row[1], point=json.loads(row[2]), runs=runs.get(row[0], {})) for row in found]
+    return [
+        SweepPoint(experiment=row[0], name=row[3], status=row[1], point=json.loads(row[2]), runs=runs.get(row[0], {}))
+        for row in found
+    ]
 
 
 def points_of(database: Database, experiments: Sequence[int]) -> dict[int, tuple[str, dict[str, Any]]]:

@@ -375,7 +375,9 @@ class History:
                 [run],
             ).fetchone()
             whole = json.loads(row["config"])
-            part = "teacher_training" if row["role"] == "teacher" else "training"
+            part = {"student": "training", "baseline": "training", "specialist": "specialist_training"}.get(
+                row["role"], "teacher_training"
+            )
             whole[part] = whole.get(part, {}) | {"epochs": config.training.epochs}
             whole.pop("refit", None)
             name = f"{row['experiment'].removesuffix(', continued')}, continued"
