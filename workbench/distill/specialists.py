@@ -18,7 +18,7 @@ from workbench.distill.data import ResidentData, Split
 from workbench.errors import ConfigError
 
 DUSTBIN = "any other"
-MOST_STEPS = 500
+MOST_STEPS = 2000
 """Steps of descent after which an image's distribution is taken in closed form instead."""
 TOLERANCE = 1e-6
 """The descent of an image ends when no class's probability changes by more in a step."""
