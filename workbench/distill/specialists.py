@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor, nn
 
 from workbench.config import CombinationConfig, SpecialistConfig
@@ -50,6 +49,8 @@ def find_subsets(matrix: np.ndarray, count: int, size: int, seed: int) -> tuple[
     With ``size`` 0 they do not overlap, and a class alone joins its most similar subset; otherwise each has the ``size``
     classes nearest to its centroid, of which several may share some, and some classes may be in none.
     """
+    from sklearn.cluster import KMeans  # takes seconds to import, which the engine's start is not to wait for
+
     columns = matrix.T / np.clip(np.linalg.norm(matrix.T, axis=1, keepdims=True), 1e-30, None)
     found = KMeans(n_clusters=count, n_init=10, random_state=seed).fit(columns)
     if size:
