@@ -10,17 +10,20 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner, Result
 
 from tests.experiments import DIVERGING, TINY, engine
 from workbench import device_lease
+from workbench.cli import cli
 from workbench.distill import checkpoints, together
 from workbench.driver import Control
 from workbench.errors import WorkbenchError
 from workbench.events import Event, ExperimentFinished, Metrics, RunFinished, RunStarted
 from workbench.experiment import companions, run_experiments
-from workbench.history import reading
-from workbench.history.database import open_for_reading
+from workbench.history import changes, reading
+from workbench.history.database import open_database, open_for_reading
 from workbench.history.writing import History
+from workbench.progress import numbers
 from workbench.sweep import expand
 
 SWEEP: dict[str, Any] = {"distillation.temperature": [1.0, 4.0, 20.0], "seeds": 2}
@@ -67,10 +70,35 @@ def weights(history: History, run: int) -> dict[str, torch.Tensor]:
     return checkpoints.read(stored.path, stored.sha256)[0]
 
 
-def threads_and_company(history: History, run: int) -> int:
+def resume(history: History, run: int, *options: str) -> Result:
+    """The command line goes on with one run."""
+    where = ["--history", str(history.path), "--device", "cpu", "--threads", "1"]
+    return CliRunner().invoke(cli, ["resume", str(run), *where, *options])
+
+
+def outcomes(history: History, experiments: list[int]) -> list[tuple[Any, ...]]:
+    """What has to be the same where all was left alone: every student's status, the hash of its weights, and its curve."""
+    with closing(open_for_reading(history.path)) as database:
+        sql = "SELECT metric, step, value FROM metrics WHERE run = ? ORDER BY 1, 2"
+        found = list[tuple[Any, ...]]()
+        for run in [student(history, experiment) for experiment in experiments]:
+            curve = [tuple(row) for row in database.execute(sql, [run.id]).fetchall()]
+            found.append((run.status, history.weights_of(run.id).sha256, curve))
+        return found
+
+
+def left_alone(tmp_path: Path, **changes: Any) -> list[tuple[Any, ...]]:
+    """The outcomes of the same sweep that nothing happens to."""
+    with History(tmp_path / "whole.db") as whole:
+        experiments = enqueue(whole, **changes)
+        do_all(whole, experiments)
+        return outcomes(whole, experiments)
+
+
+def company(history: History, run: int) -> int:
     with closing(open_for_reading(history.path)) as database:
         (text,) = database.execute("SELECT environment FROM runs WHERE id = ?", [run]).fetchone()
-    return int(json.loads(text)["together"])
+    return len(json.loads(text)["together"])
 
 
 def after(count: int, then: Callable[[], None]) -> Callable[[Event], None]:
@@ -107,8 +135,8 @@ def test_that_all_experiments_of_a_sweep_are_done_at_once_like_one_by_one(histor
             assert ours.figures["test_errors"] == pytest.approx(theirs.figures["test_errors"], abs=5)
             for name, value in weights(alone, theirs.id).items():
                 torch.testing.assert_close(weights(history, ours.id)[name], value, rtol=1e-3, atol=1e-4)
-            assert threads_and_company(history, ours.id) == 6
-            assert threads_and_company(alone, theirs.id) == 1
+            assert company(history, ours.id) == 6
+            assert company(alone, theirs.id) == 1
 
 
 def test_that_each_student_has_its_own_curve(history: History) -> None:
@@ -140,6 +168,66 @@ def test_that_a_batch_interrupted_and_resumed_ends_bit_for_bit_like_one_left_alo
             expected = weights(whole, theirs.id)
             assert all(torch.equal(value, expected[name]) for name, value in weights(history, ours.id).items())
             assert ours.figures | {"latency_ms": 0} == theirs.figures | {"latency_ms": 0}
+
+
+@pytest.mark.usefixtures("own_signals")
+@pytest.mark.parametrize("place", [0, 4])
+def test_that_the_command_line_goes_on_with_all_that_were_trained_together(place: int, history: History, tmp_path: Path) -> None:
+    experiments = enqueue(history)
+    control = Control()
+    run_experiments(engine(), history, experiments, control, after(8, control.stop))
+    runs = [student(history, experiment).id for experiment in experiments]
+    result = resume(history, runs[place])
+    assert result.exit_code == 0, result.stderr
+    others = numbers([run for run in runs if run != runs[place]])
+    assert f"run {runs[place]}: {others} were trained together with it and go on with it" in result.stderr
+    assert outcomes(history, experiments) == left_alone(tmp_path)
+    assert {company(history, run) for run in runs} == {6}
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_that_a_run_may_go_on_alone_and_the_others_then_without_it(history: History) -> None:
+    experiments = enqueue(history)
+    control = Control()
+    run_experiments(engine(), history, experiments, control, after(8, control.stop))
+    runs = [student(history, experiment).id for experiment in experiments]
+    assert resume(history, runs[1], "--alone").exit_code == 0
+    statuses = [student(history, experiment).status for experiment in experiments]
+    assert statuses == ["stopped", "done", "stopped", "stopped", "stopped", "stopped"]
+    assert resume(history, runs[0]).exit_code == 0
+    assert [company(history, run) for run in runs] == [5, 1, 5, 5, 5, 5]
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_that_those_that_failed_or_were_deleted_are_not_taken_up_with_the_others(history: History) -> None:
+    rates = {"how": "zip", "training.learning_rate": [0.001, 100.0, 0.002, 0.003]}
+    training = {**DIVERGING, "batch_size": 128, "epochs": 500}
+    del training["learning_rate"]
+    student_of = {"model": "mlp", "layers": 2, "units": 16}
+    alike = {"hard_weight": 1.0, "baseline": False}
+    experiments = enqueue(history, rates, training=training, student=student_of, distillation=alike)
+    control = Control()
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Metrics) and event.values[0][0] == "val_accuracy" and event.epoch >= 150:
+            control.stop()
+
+    run_experiments(engine(), history, experiments, control, emit)
+    runs = [student(history, experiment).id for experiment in experiments]
+    with closing(open_database(history.path)) as database:
+        changes.delete(database, [runs[3]])
+    assert resume(history, runs[0]).exit_code == 0
+    assert [student(history, experiment).status for experiment in experiments] == ["done", "failed", "done", "stopped"]
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_that_batches_of_one_sweep_are_not_mixed(history: History) -> None:
+    experiments = enqueue(history, {"seeds": 6})
+    for some in (experiments[:3], experiments[3:]):
+        control = Control()
+        run_experiments(engine(), history, some, control, after(8, control.stop))
+    assert resume(history, student(history, experiments[1]).id).exit_code == 0
+    assert [student(history, experiment).status for experiment in experiments] == ["done"] * 3 + ["stopped"] * 3
 
 
 def test_that_stop_ends_all_under_way_with_a_checkpoint_each(history: History) -> None:
@@ -191,7 +279,7 @@ def test_that_without_room_for_all_they_are_done_one_by_one(history: History, mo
     monkeypatch.setattr(together.Stack, "learn", full)
     experiments = enqueue(history)
     assert set(do(history, experiments)[0].values()) == {"done"}
-    assert {threads_and_company(history, student(history, experiment).id) for experiment in experiments} == {1}
+    assert {company(history, student(history, experiment).id) for experiment in experiments} == {1}
 
 
 def test_that_what_is_done_when_a_person_stops_is_done(history: History) -> None:

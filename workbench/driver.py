@@ -30,7 +30,7 @@ from workbench.errors import Cancelled, CannotWrite, CheckpointError, DataError,
 from workbench.events import CheckpointWritten, EpochEnded, Event, Loading, Metrics, Note, Paused, RunFinished, RunStarted
 from workbench.history.patience import Patience, patiently
 from workbench.history.reading import StoredFile
-from workbench.history.writing import Artefact, History, Member
+from workbench.history.writing import Artefact, History, Member, Started
 
 logger = logging.getLogger(__name__)
 
@@ -322,16 +322,9 @@ def _train(under_way: UnderWay, together: Sequence[Ready]) -> bool:
     config = first.member.config
     size = engine.size(config.model, first.trainer.job.data)
     threads = engine.use_threads(size, config.training.batch_size, first.member.threads, len(together))
+    history.start_runs([_start(engine, ready, threads, [one.member.run for one in together]) for ready in together])
     for ready in together:
         member, job = ready.member, ready.trainer.job
-        roots = [parent.sha256 for parent in ready.parents] + ([member.continues] if member.continues else [])
-        history.start_run(
-            member.run,
-            fingerprint=engine.fingerprint(member.config, job.data, roots),
-            data_digest=job.data.digest,
-            steps=job.steps,
-            environment=engine.environment(threads, config.training.precision, len(together)),
-        )
         if job.ensemble is not None:
             history.record_figures(member.run, _ensemble_figures(engine, job.ensemble, member.config))
         steps, epochs, device = job.steps, config.training.epochs, engine.device.type
@@ -341,6 +334,18 @@ def _train(under_way: UnderWay, together: Sequence[Ready]) -> bool:
     finished = _follow(under_way, trainers[0] if len(trainers) == 1 else Together(trainers), trainers)
     _write_states(under_way, [trainer for trainer in trainers if trainer.failure is None])
     return finished
+
+
+def _start(engine: Engine, ready: Ready, threads: int, together: Sequence[int]) -> Started:
+    member, job = ready.member, ready.trainer.job
+    roots = [parent.sha256 for parent in ready.parents] + ([member.continues] if member.continues else [])
+    return Started(
+        run=member.run,
+        fingerprint=engine.fingerprint(member.config, job.data, roots),
+        data_digest=job.data.digest,
+        steps=job.steps,
+        environment=engine.environment(threads, member.config.training.precision, together),
+    )
 
 
 def _outcome(under_way: UnderWay, ready: Ready, finished: bool) -> tuple[str, str]:

@@ -508,8 +508,8 @@ class Engine:
         finally:
             torch.set_num_threads(before)
 
-    def environment(self, threads: int, precision: str, together: int = 1) -> dict[str, Any]:
-        """What is recorded beside a run and not part of its fingerprint."""
+    def environment(self, threads: int, precision: str, together: Sequence[int] = ()) -> dict[str, Any]:
+        """What is recorded beside a run and not part of its fingerprint; ``together`` are the runs it is one model with."""
         cuda = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
         return {
             "workbench": __version__,
@@ -522,7 +522,7 @@ class Engine:
             "threads": threads,
             "soft_target_threads": self._most_threads(),
             "precision": precision,
-            "together": together,
+            "together": sorted(together),
         }
 
 

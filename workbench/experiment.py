@@ -20,6 +20,7 @@ from workbench.history.liveness import ProcessLock
 from workbench.history.patience import Patience
 from workbench.history.writing import Entry, History, Member, More
 from workbench.plan import MOST_TOGETHER, PlannedRun, choosing, company_of, plan, refit_plan, specialists_plan
+from workbench.progress import numbers
 
 logger = logging.getLogger(__name__)
 
@@ -112,6 +113,31 @@ def companions(history: History, experiment: int) -> list[int]:
         return []
     beside = [number for number, other in history.waiting_beside(experiment) if company_of(other) == company]
     return beside[: MOST_TOGETHER - 1]
+
+
+def resume(history: History, experiments: Sequence[int], *, alone: bool = False) -> list[int]:
+    """Queue experiments that are over, to do what was not done; the others that go on with them.
+
+    Students that were trained together end as if nothing had been only where they go on together. ``alone`` leaves the
+    others where they are; what is then trained agrees to float tolerance.
+    """
+    others = list[int]()
+    for experiment in () if alone else experiments:
+        company = company_of(history.experiment_config(experiment))
+        beside = history.left_beside(experiment) if company is not None else []
+        others += [number for number, other in beside if company_of(other) == company and number not in (*experiments, *others)]
+    history.resume(*experiments, *others)
+    return others
+
+
+def gone_on_with(history: History, others: Sequence[int]) -> str:
+    """What is said of ``others`` that :func:`resume` took up too: their students, or themselves where there are none yet."""
+    students = [[member.run for member in history.members(one) if member.role == "student"] for one in others]
+    if not all(students):
+        return f"{numbers(others, 'experiment')} had begun together with it and go on with it"
+    were = "was" if len(others) == 1 else "were"
+    goes = "goes" if len(others) == 1 else "go"
+    return f"{numbers([runs[-1] for runs in students])} {were} trained together with it and {goes} on with it"
 
 
 def _device(under_way: UnderWay) -> ProcessLock | None:

@@ -66,7 +66,7 @@ class ProgressPrinter:
         if not self._told:
             self._told = True
             one, runs = self._together[0], [event.run for event in self._together]
-            self._line(f"{self._who()}: {_numbers(runs)}, {one.epochs} epochs on {one.device}, {one.threads} thread(s)")
+            self._line(f"{self._who()}: {numbers(runs)}, {one.epochs} epochs on {one.device}, {one.threads} thread(s)")
 
     def _finished(self, event: RunFinished) -> None:
         if event.status == "done" and len(self._together) > 1 and not event.message:
@@ -78,7 +78,7 @@ class ProgressPrinter:
 
     def _say_done(self) -> None:
         if self._done:
-            self._line(f"{many(len(self._done), self._together[0].role)}: {_numbers(self._done)} done")
+            self._line(f"{many(len(self._done), self._together[0].role)}: {numbers(self._done)} done")
             self._done = []
 
     def _moving(self, text: str) -> None:
@@ -96,13 +96,13 @@ class ProgressPrinter:
         self._width = 0
 
 
-def _numbers(runs: Sequence[int]) -> str:
+def numbers(runs: Sequence[int], noun: str = "run") -> str:
     """Numbers of runs in their order, neighbours as a range: ``runs 7, 9, 11 to 24``."""
     parts = []
     for _, group in itertools.groupby(enumerate(sorted(runs)), lambda at: at[1] - at[0]):
         first, *rest = [run for _, run in group]
         parts.append(f"{first} to {rest[-1]}" if len(rest) > 1 else ", ".join(map(str, [first, *rest])))
-    return f"{'run' if len(runs) == 1 else 'runs'} {', '.join(parts)}"
+    return f"{noun}{'' if len(runs) == 1 else 's'} {', '.join(parts)}"
 
 
 def _left(event: Progress) -> str:

@@ -201,12 +201,15 @@ def times(experiments: Sequence[tuple[int, dict[str, Any]]]) -> Callable[[Engine
     return answer
 
 
-def resume(experiments: Sequence[int]) -> Callable[[Engine, History], None]:
-    """Queue experiments that are over, to do what was not done; those trained together go on together."""
+def resume(experiments: Sequence[int]) -> Callable[[Engine, History], str]:
+    """Queue experiments that are over, to do what was not done; a sentence on others that go on together with them, or ""."""
 
-    def answer(_: Engine, history: History) -> None:
-        for experiment in experiments:
-            history.resume(experiment)
+    def answer(_: Engine, history: History) -> str:
+        from workbench.experiment import gone_on_with
+        from workbench.experiment import resume as take_up
+
+        others = take_up(history, experiments)
+        return gone_on_with(history, others) if others else ""
 
     return answer
 

@@ -182,8 +182,9 @@ def test_that_a_run_whose_program_was_killed_is_not_said_to_run_for_long(
 
     code = (
         "import os, sys; from pathlib import Path; from tests.experiments import add_run, tiny; "
-        "from workbench.history.writing import History; h = History(Path(sys.argv[1])); e = h.enqueue(tiny()); h.claim(e); "
-        "r = add_run(h, e, 'teacher'); h.start_run(r, fingerprint='f', data_digest='d', steps=1, environment={}); os._exit(9)"
+        "from workbench.history.writing import History, Started; h = History(Path(sys.argv[1])); "
+        "e = h.enqueue(tiny()); h.claim(e); r = add_run(h, e, 'teacher'); "
+        "h.start_runs([Started(run=r, fingerprint='f', data_digest='d', steps=1, environment={})]); os._exit(9)"
     )
     window.tabs.setCurrentWidget(window.history)
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "experiments.db")], check=False, cwd=Path(__file__).parents[2])
@@ -198,11 +199,11 @@ def test_that_a_run_whose_program_was_killed_is_not_said_to_run_for_long(
 def test_that_a_comparison_follows_a_run_of_another_program(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
     from tests.experiments import add_run, tiny
     from workbench.events import Metrics
-    from workbench.history.writing import History
+    from workbench.history.writing import History, Started
 
     with History(tmp_path / "experiments.db") as history:
         run = add_run(history, history.enqueue(tiny()), "teacher")
-        history.start_run(run, fingerprint="f", data_digest="d", steps=9, environment={})
+        history.start_runs([Started(run=run, fingerprint="f", data_digest="d", steps=9, environment={})])
         history.write_metrics([Metrics(run, 1, 1.0, 0.1, (("val_accuracy", 0.5),))])
         window.history.compare_wanted.emit([run])
         qtbot.waitUntil(lambda: window.compare.plot.points(run) == 1, timeout=WAIT)

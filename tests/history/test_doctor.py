@@ -16,7 +16,7 @@ from workbench.events import Metrics
 from workbench.history.changes import delete
 from workbench.history.database import files_folder, open_database, open_for_reading
 from workbench.history.doctor import clean_up, examine, forget_states, repair, usage
-from workbench.history.writing import Artefact, History
+from workbench.history.writing import Artefact, History, Started
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def history(history_path: Path) -> Iterator[History]:
     with History(history_path) as history:
         for _ in range(2):
             run = add_run(history, history.enqueue(tiny()), "teacher")
-            history.start_run(run, fingerprint="f", data_digest="d", steps=1, environment={})
+            history.start_runs([Started(run=run, fingerprint="f", data_digest="d", steps=1, environment={})])
             history.write_metrics(
                 [
                     Metrics(run, step, step / 10, step / 100, (("loss", 1 / (step + 0.137)), ("val_loss", 2.0)))
@@ -90,7 +90,7 @@ def test_that_damaged_missing_and_unused_files_are_found_and_repaired(history: H
 
 def test_that_metrics_and_checkpoints_of_a_run_that_goes_on_are_not_called_damaged(history: History) -> None:
     run = add_run(history, history.enqueue(tiny()), "teacher")
-    history.start_run(run, fingerprint="f", data_digest="d", steps=1, environment={})
+    history.start_runs([Started(run=run, fingerprint="f", data_digest="d", steps=1, environment={})])
     step = 0
 
     def go_on(*_: object) -> None:
@@ -121,7 +121,7 @@ def test_that_a_damaged_file_is_one_finding(history: History, tmp_path: Path) ->
 
 def test_that_the_files_of_a_run_under_way_are_never_called_unused(history: History) -> None:
     run = add_run(history, history.enqueue(tiny()), "teacher")
-    history.start_run(run, fingerprint="f", data_digest="d", steps=1, environment={})
+    history.start_runs([Started(run=run, fingerprint="f", data_digest="d", steps=1, environment={})])
     path = history.run_folder(run) / "state-1.safetensors"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"not yet recorded")

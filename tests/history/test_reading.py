@@ -19,7 +19,7 @@ from workbench.events import Metrics
 from workbench.history import reading
 from workbench.history.changes import delete, take_back
 from workbench.history.database import open_database, open_for_reading
-from workbench.history.writing import Artefact, History
+from workbench.history.writing import Artefact, History, Started
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ class TestDetails:
     def test_that_details_tell_config_family_and_files(self, history: History, database: Database) -> None:
         parent = add(history)
         child = add(history, RunConfig(seed=5), parents=(parent,))
-        history.start_run(child, fingerprint="f", data_digest="d", steps=7, environment={"torch": "2"})
+        history.start_runs([Started(run=child, fingerprint="f", data_digest="d", steps=7, environment={"torch": "2"})])
         history.add_note(child, "a word")
         history.record_artefacts([Artefact(child, ["weights"], 1, history.run_folder(child) / "weights.safetensors", 9, "hash")])
         details = reading.run_details(database, child)
@@ -196,7 +196,7 @@ class TestBin:
         first, second = add(history), add(history)
         history.finish_run(first, "done", "")
         if running:
-            history.start_run(second, fingerprint="f", data_digest="d", steps=1, environment={})
+            history.start_runs([Started(run=second, fingerprint="f", data_digest="d", steps=1, environment={})])
         status = "running" if running else "waiting"
         with (
             closing(open_database(history.path)) as writer,

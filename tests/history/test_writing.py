@@ -27,7 +27,7 @@ from workbench.events import Metrics
 from workbench.history import reading, writing
 from workbench.history.changes import delete, dequeue, hold, move, put_back, take_back
 from workbench.history.database import SqliteError, files_folder, open_database, open_for_reading
-from workbench.history.writing import Artefact, History
+from workbench.history.writing import Artefact, History, Started
 
 CONFIG = RunConfig(
     model=ModelConfig(options={"units": 30}),
@@ -53,7 +53,7 @@ def new_run(history: History, config: RunConfig = CONFIG, *, started: bool = Tru
     history.claim(experiment)
     run = add_run(history, experiment, "student", config, parents)
     if started:
-        history.start_run(run, fingerprint="f", data_digest="d", steps=100, environment={"torch": "2"})
+        history.start_runs([Started(run=run, fingerprint="f", data_digest="d", steps=100, environment={"torch": "2"})])
     return run
 
 
@@ -122,7 +122,7 @@ class TestMetrics:
     def test_that_a_second_attempt_is_counted_in_its_points(self, history: History) -> None:
         run = new_run(history)
         history.write_metrics([metrics(run, 1, loss=1.0)])
-        history.start_run(run, fingerprint="f", data_digest="d", steps=100, environment={})
+        history.start_runs([Started(run=run, fingerprint="f", data_digest="d", steps=100, environment={})])
         history.write_metrics([metrics(run, 1, loss=1.0), metrics(run, 2, loss=1.0)])
         assert ask(history, "SELECT step, attempt FROM points ORDER BY step") == [(1, 1), (2, 2)]
 
@@ -244,7 +244,7 @@ class TestFiles:
 class TestReuse:
     def finished(self, history: History, fingerprint: str = "f", status: str = "done", weights: bool = True) -> int:
         run = new_run(history, started=False)
-        history.start_run(run, fingerprint=fingerprint, data_digest="d", steps=1, environment={})
+        history.start_runs([Started(run=run, fingerprint=fingerprint, data_digest="d", steps=1, environment={})])
         if weights:
             history.record_artefacts([Artefact(run, ["weights"], 1, history.run_folder(run) / "weights.safetensors", 1, "hash")])
         history.finish_run(run, status, "")
@@ -358,13 +358,13 @@ import sys
 from pathlib import Path
 from tests.experiments import tiny
 from workbench.config import RunConfig
-from workbench.history.writing import Entry, History
+from workbench.history.writing import Entry, History, Started
 history = History(Path(sys.argv[1]))
 experiment = history.enqueue(tiny())
 history.claim(experiment)
 entry = Entry(role="teacher", name="teacher", config=RunConfig())
 for run in history.enter(experiment, [entry] * 3)[:2]:
-    history.start_run(run, fingerprint="f", data_digest="d", steps=1, environment={})
+    history.start_runs([Started(run=run, fingerprint="f", data_digest="d", steps=1, environment={})])
 history.finish_run(1, "done", "")
 print("ready", flush=True)
 sys.stdin.readline()

@@ -69,6 +69,7 @@ def run(
 @click.option(
     "--from", "kind", type=click.Choice(["last", "best"]), default="last", show_default=True, help="The checkpoint for --epochs."
 )
+@click.option("--alone", is_flag=True, help="Leave what was trained together with RUN: it then agrees to float tolerance.")
 @training_options
 @click.pass_context
 def resume(
@@ -76,6 +77,7 @@ def resume(
     run: int,
     epochs: int,
     kind: str,
+    alone: bool,
     history: Path,
     folders: tuple[Path, ...],
     device: str,
@@ -85,27 +87,30 @@ def resume(
 ) -> None:
     """Go on with RUN and what else its experiment has not done: finished runs stay, others start at their checkpoint.
 
-    A Bayesian search that RUN belongs to goes on too.
+    Students of a sweep that were trained together with it go on with it, so that all end bit for bit as if nothing had
+    been. A Bayesian search that RUN belongs to goes on too.
     """
-    from workbench.experiment import continue_run
+    from workbench.experiment import continue_run, gone_on_with
+    from workbench.experiment import resume as take_up
 
     with contextlib.closing(open_for_reading(history)) as database:
         row = reading.run_details(database, run).row
         searching = search.unfinished(database, row.experiment)
-    if not epochs and (row.status in ("running", "waiting") or (row.status == "done" and not searching)):
-        over = row.status == "done"
+        over = row.status == "done" and not reading.was_left(database, row.experiment)
+    if not epochs and (row.status in ("running", "waiting") or (over and not searching)):
         raise WorkbenchError(f"run {run} is {row.status}" + ("; say with --epochs how far it should go on" if over else ""))
     settings = _settings(device, threads, folders, share)
 
     def queue(opened: Any) -> list[int]:
         if epochs:
             return [continue_run(opened, run, epochs, "state" if kind == "last" else "best")]
-        if row.status == "done":
+        if over:
             if not (left := search.take_up(opened, row.experiment)):
                 raise WorkbenchError(f"the search of run {run} waits in the queue of the window, or of another process")
             return left
-        opened.resume(row.experiment)
-        return [row.experiment, *search.take_up(opened, row.experiment)]
+        if others := take_up(opened, [row.experiment], alone=alone):
+            click.echo(f"run {run}: {gone_on_with(opened, others)}", err=True)
+        return [row.experiment, *others, *search.take_up(opened, row.experiment)]
 
     ctx.exit(_do(history, settings, queue, as_json))
 

@@ -56,7 +56,8 @@ class Together:
     """
 
     def __init__(self, trainers: Sequence[Trainer]) -> None:
-        self.trainers = tuple(sorted(trainers, key=_rate))
+        # one order whoever comes first: the places of the weights in a product may decide a last bit
+        self.trainers = tuple(sorted(trainers, key=lambda trainer: (_rate(trainer), trainer.job.run)))
 
     def __iter__(self) -> Iterator[Event]:
         return itertools.chain.from_iterable(self.moments())

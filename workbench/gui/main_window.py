@@ -264,7 +264,12 @@ class MainWindow(QMainWindow):
         self._ask_engine("times", questions.times(experiments), self.queue.show_times)
 
     def _resume(self, experiments: list[int]) -> None:
-        self._ask_engine(("resume", *experiments), questions.resume(experiments), lambda _: self._queue_changed())
+        def queued(others: str) -> None:
+            self._queue_changed()
+            if others:
+                self._tell(f"{others[0].upper()}{others[1:]}.")
+
+        self._ask_engine(("resume", *experiments), questions.resume(experiments), queued)
 
     def _go_on(self, run: int, epochs: int, kind: str) -> None:
         self._ask_engine(("go on", run), questions.go_on(run, epochs, kind), lambda _: self._queue_changed())

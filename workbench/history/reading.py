@@ -364,6 +364,12 @@ def sweep_of(database: Database, experiment: int) -> int | None:
     return row[0] if row else None
 
 
+def was_left(database: Database, experiment: int) -> bool:
+    """Whether an experiment was stopped or interrupted, be it after all of its runs were done."""
+    (status,) = database.execute("SELECT status FROM experiments WHERE id = ?", [experiment]).fetchone()
+    return status in ("stopped", "interrupted")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedRow:
     """An experiment of the queue that has not begun, or not gone on yet. ``left`` says that a process left it behind."""

@@ -97,6 +97,17 @@ class More:
     experiments: Sequence[tuple[Mapping[str, Any], ExperimentConfig]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A run that begins or goes on, with the ``environment`` it does so in."""
+
+    run: int
+    fingerprint: str
+    data_digest: str
+    steps: int
+    environment: Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Artefact:
     """A file of a run that stands for ``kinds``, at a step."""
@@ -223,23 +234,28 @@ class History:
         return self._insert("experiments", row)
 
     @_patient
-    def resume(self, experiment: int) -> None:
-        """Put an experiment that is over back into the queue, to do what was not done; its finished runs stay as they are."""
+    def resume(self, *experiments: int) -> None:
+        """Put experiments that are over back into the queue, all or none, to do what was not done; finished runs stay as they
+        are."""
         with writing(self._database):
-            self._database.execute(
-                "UPDATE experiments SET status = 'waiting', message = '', finished = NULL, deleted = NULL WHERE id = ?"
-                " AND status NOT IN ('waiting', 'running')",
-                [experiment],
-            )
-            self._database.execute(
-                "UPDATE runs SET status = 'waiting', message = '', process = ? WHERE experiment = ?"
-                " AND status IN ('stopped', 'interrupted', 'failed', 'skipped')",
-                [self._process, experiment],
-            )
-            self._database.execute(
-                "DELETE FROM bin WHERE run IN (SELECT id FROM runs WHERE experiment = ? AND status <> 'done')", [experiment]
-            )
-            self._queue(experiment)
+            for experiment in experiments:
+                self._resume(experiment)
+
+    def _resume(self, experiment: int) -> None:
+        self._database.execute(
+            "UPDATE experiments SET status = 'waiting', message = '', finished = NULL, deleted = NULL WHERE id = ?"
+            " AND status NOT IN ('waiting', 'running')",
+            [experiment],
+        )
+        self._database.execute(
+            "UPDATE runs SET status = 'waiting', message = '', process = ? WHERE experiment = ?"
+            " AND status IN ('stopped', 'interrupted', 'failed', 'skipped')",
+            [self._process, experiment],
+        )
+        self._database.execute(
+            "DELETE FROM bin WHERE run IN (SELECT id FROM runs WHERE experiment = ? AND status <> 'done')", [experiment]
+        )
+        self._queue(experiment)
 
     def _queue(self, experiment: int) -> None:
         last = self._database.execute("SELECT coalesce(max(rank), 0) FROM queue").fetchone()[0]
@@ -287,6 +303,28 @@ class History:
             [experiment, experiment, self._process],
         ).fetchall()
         return [(row[0], ExperimentConfig.from_dict(json.loads(row[1]))) for row in rows]
+
+    def left_beside(self, experiment: int) -> list[tuple[int, ExperimentConfig]]:
+        """The other experiments of its sweep that ended with it, before they were done: those whose students were trained
+        together with its own; where its own was not begun, those that were interrupted before theirs were."""
+        rows = self._database.execute(
+            "SELECT e.id, e.config, e.status, coalesce(q.held, 0) AS held,"
+            " (SELECT iif(json_type(environment, '$.together') = 'array', json_extract(environment, '$.together'), id)"
+            "  FROM runs WHERE experiment = e.id AND role = 'student' AND environment <> '{}' ORDER BY id DESC LIMIT 1"
+            " ) AS together FROM experiments e LEFT JOIN queue q ON q.experiment = e.id AND q.claimed_by IS NULL"
+            " WHERE e.sweep = (SELECT sweep FROM experiments WHERE id = ?) AND e.deleted IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.experiment = e.id AND r.role = 'student' AND e.id <> ?"
+            "  AND (r.status = 'failed' OR (r.status <> 'done' AND r.id IN (SELECT run FROM bin)))) ORDER BY e.id",
+            [experiment, experiment],
+        ).fetchall()
+        own = next((row["together"] for row in rows if row["id"] == experiment), None)
+
+        def left(row: Any) -> bool:
+            waits = row["status"] == "waiting" and row["held"] == LEFT
+            ended = row["status"] == "interrupted" or (own is not None and (row["status"] == "stopped" or waits))
+            return bool(row["id"] != experiment and row["together"] == own and ended)
+
+        return [(row["id"], ExperimentConfig.from_dict(json.loads(row["config"]))) for row in rows if left(row)]
 
     @_patient
     def finish_experiment(self, experiment: int, status: str, message: str, more: More | None = None) -> None:
@@ -461,14 +499,16 @@ class History:
         return run
 
     @_patient
-    def start_run(self, run: int, *, fingerprint: str, data_digest: str, steps: int, environment: Mapping[str, Any]) -> None:
-        """Mark a run as running in this process; ``environment`` is recorded beside it."""
+    def start_runs(self, starts: Sequence[Started]) -> None:
+        """Mark runs as running in this process, all or none."""
         with writing(self._database):
-            self._database.execute(
-                "UPDATE runs SET status = 'running', message = '', fingerprint = ?, data_digest = ?, steps = ?, environment = ?,"
-                " process = ?, attempt = attempt + 1, started = coalesce(started, ?) WHERE id = ?",
-                [fingerprint, data_digest, steps, json.dumps(environment), self._process, now(), run],
-            )
+            for one in starts:
+                environment = json.dumps(one.environment)
+                self._database.execute(
+                    "UPDATE runs SET status = 'running', message = '', fingerprint = ?, data_digest = ?, steps = ?,"
+                    " environment = ?, process = ?, attempt = attempt + 1, started = coalesce(started, ?) WHERE id = ?",
+                    [one.fingerprint, one.data_digest, one.steps, environment, self._process, now(), one.run],
+                )
 
     @_patient
     def write_metrics(self, batch: Iterable[Metrics]) -> None:
