@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,12 +14,12 @@ import torch
 from click.testing import CliRunner, Result
 
 from tests.experiments import DIVERGING, TINY, engine
-from workbench import device_lease
+from workbench import device_lease, driver
 from workbench.cli import cli
 from workbench.distill import checkpoints, together
 from workbench.driver import Control
 from workbench.errors import WorkbenchError
-from workbench.events import Event, ExperimentFinished, Metrics, RunFinished, RunStarted
+from workbench.events import EpochEnded, Event, ExperimentFinished, Metrics, RunFinished, RunStarted
 from workbench.experiment import companions, run_experiments
 from workbench.history import changes, reading
 from workbench.history.database import open_database, open_for_reading
@@ -93,6 +94,13 @@ def left_alone(tmp_path: Path, **changes: Any) -> list[tuple[Any, ...]]:
         experiments = enqueue(whole, **changes)
         do_all(whole, experiments)
         return outcomes(whole, experiments)
+
+
+def kept(history: History, run: int) -> int:
+    """The step of a run's newest checkpoint."""
+    stored = history.artefact(run, "state")
+    assert stored is not None
+    return int(checkpoints.read(stored.path, stored.sha256)[1]["step"])
 
 
 def company(history: History, run: int) -> int:
@@ -228,6 +236,38 @@ def test_that_batches_of_one_sweep_are_not_mixed(history: History) -> None:
         run_experiments(engine(), history, some, control, after(8, control.stop))
     assert resume(history, student(history, experiments[1]).id).exit_code == 0
     assert [student(history, experiment).status for experiment in experiments] == ["done"] * 3 + ["stopped"] * 3
+
+
+class Killed(BaseException):
+    """Ends a process where it is."""
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_that_one_that_had_stopped_early_before_a_kill_ends_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "EPOCH_CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(driver, "CHECKPOINT_SHARE", 0)
+    path, training = tmp_path / "killed.db", TINY["training"] | {"epochs": 60, "patience": 1, "keep": "last"}
+    with History(path) as history:
+        experiments = enqueue(history, training=training)
+        ended = Counter[tuple[str, int]]()
+        students = set[int]()
+
+        def emit(event: Event) -> None:
+            if isinstance(event, RunStarted) and event.role == "student":
+                students.add(event.run)
+            if isinstance(event, EpochEnded) and event.run in students:
+                ended["student", event.epoch] += 1
+                if event.epoch > 2 and 0 < ended["student", event.epoch - 2] < 6:
+                    raise Killed
+
+        with pytest.raises(Killed):
+            run_experiments(engine(), history, experiments, Control(), emit)
+    with History(path) as history:
+        runs = [student(history, experiment) for experiment in experiments]
+        last = max(run.step for run in runs)
+        assert {kept(history, run.id) for run in runs if run.step < last} == {run.step for run in runs if run.step < last}
+        assert resume(history, next(run.id for run in runs if run.step == last)).exit_code == 0
+        assert outcomes(history, experiments) == left_alone(tmp_path, training=training)
 
 
 def test_that_stop_ends_all_under_way_with_a_checkpoint_each(history: History) -> None:

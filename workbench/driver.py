@@ -128,6 +128,8 @@ class UnderWay:
     emit: Emit
     waiting: Waiting
     failed: dict[int, str] = field(default_factory=dict)
+    kept: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Of each run the step and the epochs behind it at its newest checkpoint."""
 
     def tell(self, text: str, done: int, total: int, unit: str) -> None:
         """Tell the screen of a long preparation, answer questions meanwhile, and give up where a person stops it."""
@@ -274,13 +276,14 @@ def _record_combination(under_way: UnderWay, member: Member) -> None:
     assert isinstance(whole, Combination)
     size = engine.size(config.model, data)
     threads = engine.use_threads(size, BATCH, member.threads)
-    history.start_run(
-        member.run,
+    started = Started(
+        run=member.run,
         fingerprint=engine.fingerprint(config, data, [one.sha256 for one in stored]),
         data_digest=data.digest,
         steps=0,
-        environment=engine.environment(threads, "float32"),
+        environment=engine.environment(threads, "float32", [member.run]),
     )
+    history.start_runs([started])
     about = (member.run, member.experiment, member.role, member.name)
     under_way.emit(RunStarted(*about, 0, 0, 0, engine.device.type, threads))
     found = specialist_figures(whole, data, "test")
@@ -309,7 +312,10 @@ def _trainer(under_way: UnderWay, member: Member, job: Job) -> Trainer:
         except CheckpointError as error:
             under_way.note(member.run, f"{error}; what came before it is used")
             continue
-        return Trainer.resume(job, TrainerState(tensors, values))
+        trainer = Trainer.resume(job, TrainerState(tensors, values))
+        if kind == "state":
+            under_way.kept[member.run] = _place(trainer)
+        return trainer
     if member.continues:
         raise CheckpointError(f"run {member.run} has no sound checkpoint to go on from")
     return Trainer(job)
@@ -332,7 +338,7 @@ def _train(under_way: UnderWay, together: Sequence[Ready]) -> bool:
         under_way.emit(RunStarted(*about, ready.trainer.step, steps, epochs, device, threads))
     trainers = [ready.trainer for ready in together]
     finished = _follow(under_way, trainers[0] if len(trainers) == 1 else Together(trainers), trainers)
-    _write_states(under_way, [trainer for trainer in trainers if trainer.failure is None])
+    _write_states(under_way, trainers)
     return finished
 
 
@@ -353,7 +359,7 @@ def _outcome(under_way: UnderWay, ready: Ready, finished: bool) -> tuple[str, st
     trainer, run = ready.trainer, ready.member.run
     if trainer.failure is not None:
         if trainer.best.weights:
-            _write_weights(under_way, run, trainer, trainer.best.weights)
+            _write_weights(under_way, trainer, trainer.best.weights)
         return "failed", str(trainer.failure)
     if not finished and not trainer.finished:
         epoch, epochs = trainer.step / trainer.job.steps_per_epoch, ready.member.config.training.epochs
@@ -381,7 +387,7 @@ def _follow(under_way: UnderWay, source: Trainer | Together, trainers: Sequence[
                 history.write_metrics(waiting)
                 waiting, flushed = [], now
             if due:  # after the metrics: those before a checkpoint are not told again by whoever goes on from it
-                _write_states(under_way, [one for one in trainers if not one.finished])
+                _write_states(under_way, trainers)
                 written, taken = time.monotonic(), time.monotonic() - now
             before = time.perf_counter()
             control.between_events()
@@ -424,7 +430,7 @@ def _finish(under_way: UnderWay, run: int, trainer: Trainer) -> None:
     """Keep the weights, then the figures: validation, and the test split, once."""
     engine, history, data, ensemble = under_way.engine, under_way.history, trainer.job.data, trainer.job.ensemble
     weights = trainer.weights()
-    _write_weights(under_way, run, trainer, weights)
+    _write_weights(under_way, trainer, weights)
     trainer.model.load_state_dict(weights)
     on_test = logits_on(trainer.model, data, data.test.images)
     found = figures(on_test, data.test.labels, "test") | {"latency_ms": latency(trainer.model, data)}
@@ -470,28 +476,38 @@ def about_weights(
     } | ({"specialist": asdict(specialist)} if specialist else {})
 
 
-def _write_weights(under_way: UnderWay, run: int, trainer: Trainer, weights: dict[str, torch.Tensor]) -> None:
+def _write_weights(under_way: UnderWay, trainer: Trainer, weights: dict[str, torch.Tensor]) -> None:
     config = trainer.job.config
     about = about_weights(trainer.job.data, config.model, trainer.epochs_done, config.specialist)
-    _record(under_way, [_written(under_way, run, ("weights",), trainer.step, weights, about)])
+    _record(under_way, [_written(under_way, trainer, ("weights",), weights, about)])
 
 
 def _write_states(under_way: UnderWay, trainers: Sequence[Trainer]) -> None:
-    """Checkpoints of one moment, recorded all or none: those trained together go on together."""
-    files = []
-    for trainer in trainers:
+    """Checkpoints of one moment, recorded all or none: those trained together go on together.
+
+    None is written of what has failed, nor of what has gone no further since, whose file a kill would find half replaced.
+    """
+    files, moved = [], [one for one in trainers if one.failure is None and under_way.kept.get(one.job.run) != _place(one)]
+    for trainer in moved:
         state, epoch = trainer.state(), trainer.epochs_done
         best = trainer.best.epoch == epoch and trainer.step == epoch * trainer.job.steps_per_epoch > 0
         kinds = ("state", "best") if best else ("state",)
-        files.append(_written(under_way, trainer.job.run, kinds, trainer.step, state.tensors, state.values))
+        files.append(_written(under_way, trainer, kinds, state.tensors, state.values))
     _record(under_way, files)
+    under_way.kept |= {trainer.job.run: _place(trainer) for trainer in moved}
+
+
+def _place(trainer: Trainer) -> tuple[int, int]:
+    """Where a run is: its step, and the epochs behind it, since an epoch's last step may be done and its end not."""
+    return trainer.step, trainer.epochs_done
 
 
 def _written(
-    under_way: UnderWay, run: int, kinds: tuple[str, ...], step: int, tensors: dict[str, torch.Tensor], about: dict[str, object]
+    under_way: UnderWay, trainer: Trainer, kinds: tuple[str, ...], tensors: dict[str, torch.Tensor], about: dict[str, object]
 ) -> Artefact:
     """A checkpoint that will stand for ``kinds``."""
-    path = under_way.history.run_folder(run) / f"{kinds[0]}-{step}.safetensors"
+    run, (step, epochs) = trainer.job.run, _place(trainer)
+    path = under_way.history.run_folder(run) / f"{kinds[0]}-{step}-{epochs}.safetensors"
     size, sha256 = patiently(under_way.history.patience, lambda: checkpoints.write(path, tensors, about))
     return Artefact(run, kinds, step, path, size, sha256)
 
