@@ -270,6 +270,46 @@ def test_that_one_that_had_stopped_early_before_a_kill_ends_as_it_was(tmp_path: 
         assert outcomes(history, experiments) == left_alone(tmp_path, training=training)
 
 
+@pytest.mark.usefixtures("own_signals")
+def test_that_a_sweep_killed_before_its_students_began_goes_on_whole(tmp_path: Path) -> None:
+    def emit(event: Event) -> None:
+        if isinstance(event, EpochEnded):
+            raise Killed
+
+    path = tmp_path / "killed.db"
+    with History(path) as history:
+        experiments = enqueue(history)
+        with pytest.raises(Killed):
+            run_experiments(engine(), history, experiments, Control(), emit)
+    with History(path) as history:
+        result = resume(history, 1)
+        assert "run 1: experiments 2 to 6 had begun together with it and go on with it" in result.stderr
+        assert outcomes(history, experiments) == left_alone(tmp_path)
+
+
+@pytest.mark.usefixtures("own_signals")
+@pytest.mark.parametrize("done", [1, 5, 6])
+def test_that_a_batch_killed_while_its_results_were_recorded_goes_on_whole(done: int, tmp_path: Path) -> None:
+    left = [done]
+
+    def emit(event: Event) -> None:
+        if isinstance(event, RunFinished) and event.role == "student":
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+
+    path = tmp_path / "killed.db"
+    with History(path) as history:
+        experiments = enqueue(history)
+        with pytest.raises(Killed):
+            run_experiments(engine(), history, experiments, Control(), emit)
+    with History(path) as history:
+        assert resume(history, student(history, experiments[0]).id).exit_code == 0
+        assert outcomes(history, experiments) == left_alone(tmp_path)
+        with closing(open_for_reading(path)) as database:
+            assert {one.status for one in reading.list_experiments(database)} == {"done"}
+
+
 def test_that_stop_ends_all_under_way_with_a_checkpoint_each(history: History) -> None:
     experiments = enqueue(history)
     control = Control()

@@ -20,7 +20,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("WORKBENCH_LOCKS", tempfile.mkdtemp(prefix="workbench-locks-"))
 
-from tests.faults import contents, pictures, power, processes
+from tests.faults import batches, contents, pictures, power, processes
 from tests.faults.outcome import Outcome
 
 
@@ -39,6 +39,8 @@ FAULTS = {
     "kills": Fault("kill −9 at random instants of training, checkpoints and commits", processes.kills, 20, 1000,
                    "no acknowledged metric lost, every history opens, every recorded checkpoint sound"),
     "cold_kills": Fault("the same, of a command line just started", processes.cold_kills, 1, 50, "the same"),
+    "batches": Fault("kill −9 of students trained together, and of the recording of their results", batches.batches, 6, 1000,
+                     "no acknowledged metric lost, checkpoints sound and of one moment; one resumed, all equal by hash"),
     "power_cuts": Fault("power cut, simulated below SQLite, WAL and TRUNCATE", power.power_cuts, 60, 1000,
                         "not corrupt, nothing committed lost"),
     "resumes": Fault("broken off at random steps and resumed, against left alone", contents.resumes, 4, 100, "equal by hash"),

@@ -41,16 +41,9 @@ def kills(count: int, folder: Path) -> Outcome:
         time.sleep(random.uniform(0, longest))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        acknowledged = _read_all(reading)
+        acknowledged = read_all(reading)
         told += len(acknowledged)
-        broken = look(path)
-        if path.exists():
-            with closing(open_for_reading(path)) as database:
-                there = {tuple(row) for row in database.execute("SELECT run, step FROM points").fetchall()}
-            lost = [one for one in acknowledged if one not in there]
-            broken += [f"{len(lost)} acknowledged metrics are lost"] if lost else []
-        elif acknowledged:
-            broken.append("the history is gone")
+        broken = look(path) + lost(path, acknowledged)
         if number % 10 == 0 and path.exists() and not broken and _has_experiment(path):
             status = go_on(path)
             if status != "done" or weights(path) != wanted:
@@ -67,7 +60,18 @@ def _has_experiment(path: Path) -> bool:
         return bool(database.execute("SELECT count(*) FROM experiments").fetchone()[0])
 
 
-def _train_and_acknowledge(path: Path, pipe: int) -> None:
+def lost(path: Path, acknowledged: list[tuple[int, int]]) -> list[str]:
+    """What of the acknowledged metrics, (run, step) each, is not in a history."""
+    if not path.exists():
+        return ["the history is gone"] if acknowledged else []
+    with closing(open_for_reading(path)) as database:
+        there = {tuple(row) for row in database.execute("SELECT run, step FROM points").fetchall()}
+    gone = [one for one in acknowledged if one not in there]
+    return [f"{len(gone)} acknowledged metrics are lost"] if gone else []
+
+
+def acknowledge(pipe: int) -> None:
+    """Have this process say of metrics, once they are committed, which they were."""
     write = History.write_metrics
 
     def acknowledged(self: History, batch: Any) -> None:
@@ -76,12 +80,16 @@ def _train_and_acknowledge(path: Path, pipe: int) -> None:
         os.write(pipe, b"".join(struct.pack("<qq", metrics.run, metrics.step) for metrics in batch))
 
     History.write_metrics = acknowledged  # type: ignore[method-assign]
+
+
+def _train_and_acknowledge(path: Path, pipe: int) -> None:
+    acknowledge(pipe)
     history = History(path)
     run_experiment(engine(), history, history.enqueue(small()), Control(), lambda _: None)
 
 
-def _read_all(pipe: int) -> list[tuple[int, int]]:
-    content = b""
+def read_all(pipe: int, content: bytes = b"") -> list[tuple[int, int]]:
+    """What was acknowledged until the process ended, after what is already read."""
     while part := os.read(pipe, 1 << 16):
         content += part
     os.close(pipe)

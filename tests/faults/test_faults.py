@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 NAMES = (
-    "kills cold_kills power_cuts resumes full_disk doors histories checkpoints recipes pictures names closes signals many_runs"
+    "kills cold_kills batches power_cuts resumes full_disk doors histories checkpoints recipes pictures names closes signals"
+    " many_runs"
 ).split()
 
 

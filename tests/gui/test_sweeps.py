@@ -194,7 +194,10 @@ def test_that_a_sweep_of_data_still_to_be_downloaded_is_launched_as_a_sweep(
     assert launched.args[0]["sweep"] == {"how": "grid", "seeds": 3}
 
 
-def test_that_a_stopped_sweep_is_resumed_in_one_go_and_goes_on_together(qtbot: QtBot, window: MainWindow) -> None:
+@pytest.mark.parametrize("all_selected", [True, False])
+def test_that_a_stopped_sweep_is_resumed_in_one_go_and_goes_on_together(
+    all_selected: bool, qtbot: QtBot, window: MainWindow
+) -> None:
     make_small(qtbot, window, epochs=400)
     type_number(qtbot, window.setup.sweep.seeds, "3")
     wait_checked(qtbot, window)
@@ -207,9 +210,15 @@ def test_that_a_stopped_sweep_is_resumed_in_one_go_and_goes_on_together(qtbot: Q
     qtbot.waitUntil(lambda: statuses() == ["running"] * 3, timeout=WAIT)
     qtbot.mouseClick(window.live.stop, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: statuses() == ["stopped"] * 3, timeout=WAIT)
-    window.history.tree.selectAll()
+    students = [row.id for one in window.history.model.experiments for row in one.rows if row.role == "student"]
+    if all_selected:
+        window.history.tree.selectAll()
+    else:
+        window.history.select_runs(students[1:2])
     qtbot.waitUntil(window.history.buttons["resume"].isEnabled, timeout=WAIT)
     qtbot.mouseClick(window.history.buttons["resume"], Qt.MouseButton.LeftButton)
+    if not all_selected:
+        qtbot.waitUntil(lambda: "trained together with it and go on with it" in window.statusBar().currentMessage(), timeout=WAIT)
     qtbot.waitUntil(lambda: statuses() == ["running"] * 3, timeout=WAIT)
     qtbot.mouseClick(window.live.stop, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: statuses() == ["stopped"] * 3, timeout=WAIT)
