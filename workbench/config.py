@@ -226,8 +226,8 @@ class SpecialistsConfig(CombinationConfig):
         above=0.0, high=100.0, log=True, advanced=True,
     )  # fmt: skip
     by_hand: tuple[int | str, ...] = setting(
-        (), label="By hand", help='Subsets chosen by hand instead, each as its classes with commas between, such as "4, 9".',
-        advanced=True,
+        (), label="By hand", help='Subsets chosen by hand instead, each as its classes with commas between, such as "4, 9"; '
+        "in a form with semicolons between subsets: 4, 9; 3, 5, 8.", between=";", advanced=True,
     )  # fmt: skip
     softmax: str = setting(
         "dustbin", label="Other classes", help="One dustbin class for all classes that are not a specialist's own, or a full "

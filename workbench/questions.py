@@ -22,6 +22,7 @@ from workbench.errors import DataError, WorkbenchError
 from workbench.history.database import open_for_reading
 from workbench.plan import MOST_TOGETHER, choosing, company_of, plan
 from workbench.recipes import recipe_tables
+from workbench.specialist_questions import after_generalist, specialists_asked
 from workbench.sweep import Sweep, sketch
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSummary:
-    """What a launch would do. ``seconds`` is None while it cannot be measured."""
+    """What a launch would do. ``seconds`` is None while it cannot be measured. With up to so many ``specialists`` there is one
+    teacher, their generalist, and ``students`` says whether they are distilled back."""
 
     teachers: int
     reused: int
@@ -47,9 +49,13 @@ class PlanSummary:
     own_note: str
     seconds: float | None
     device: str
+    specialists: int = 0
+    students: bool = True
 
     def words(self) -> str:
         """The plan in a sentence or two."""
+        if self.specialists:
+            return self._words_with_specialists()
         teachers = many(self.teachers, "teacher") + (f", {self.reused} reused" if self.reused else "")
         share = self.ensemble_parameters / self.student_parameters if self.student_parameters else 0.0
         size = (
@@ -58,10 +64,22 @@ class PlanSummary:
             else f"student has {self.student_parameters:,} parameters"
         )
         baseline = "" if not self.baseline else "; baseline reused" if self.baseline_reused else "; with its baseline"
-        cases = f"{self.transfer_cases:,} of {self.training_cases:,} training cases"
-        cases += f" and {many(self.own_images, 'own image')}" if self.own_images else ""
-        time = f"; about {duration(self.seconds)} on this {self.device}" if self.seconds is not None else ""
-        return f"{teachers}; {size}, learns from {cases}{baseline}{time}"
+        return f"{teachers}; {size}, learns from {self._cases()}{baseline}{self._time()}"
+
+    def _words_with_specialists(self) -> str:
+        generalist = f"1 generalist{', reused' if self.reused else ''}, up to {many(self.specialists, 'specialist')}"
+        if not self.students:
+            return f"{generalist}, and all of them combined{self._time()}"
+        baseline = ", and its baseline" + (", reused" if self.baseline_reused else "") if self.baseline else ""
+        student = f"the student, distilled from all and from the generalist alone{baseline}"
+        return f"{generalist}; {student}; {self._cases()}{self._time()}"
+
+    def _cases(self) -> str:
+        own = f" and {many(self.own_images, 'own image')}" if self.own_images else ""
+        return f"{self.transfer_cases:,} of {self.training_cases:,} training cases{own}"
+
+    def _time(self) -> str:
+        return f"; about {duration(self.seconds)} on this {self.device}" if self.seconds is not None else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,8 +115,8 @@ def summarise(config: ExperimentConfig) -> Callable[[Engine, History], PlanSumma
         planned = plan(config, lambda run: history.past_run(run).config)
         reused = [item.past_run or engine.stand_in(item, history, data, verify=False)[0] for item in planned]
         sizes = [engine.size(item.config.model, data) for item in planned]
-        teachers = [index for index, item in enumerate(planned) if item.role == "teacher"]
-        student = len(planned) - 1
+        teachers = [index for index, item in enumerate(planned) if item.role in ("teacher", "generalist")]
+        student = engine.size(config.student, data)
         cases, counts = engine.transfer(config, data)
         own = engine.own(config.data, config.transfer.images) if config.transfer.images else None
         first = choosing(config, planned)
@@ -107,13 +125,17 @@ def summarise(config: ExperimentConfig) -> Callable[[Engine, History], PlanSumma
             for item, there in zip(planned, reused, strict=True)
             for _ in range((item in first and not there) + (config.refit and not item.past_run))
         ]
+        baseline_reused = any(there for item, there in zip(planned, reused, strict=True) if item.role == "baseline")
+        if config.specialists:
+            later = after_generalist(config, planned[0], engine, history)
+            baseline_reused, seconds = later.baseline_reused, [*seconds, *later.seconds]
         return PlanSummary(
             teachers=len(teachers),
             reused=sum(bool(reused[index]) for index in teachers),
             baseline=config.distillation.baseline,
-            baseline_reused=config.distillation.baseline and bool(reused[student - 1]),
-            student_parameters=sizes[student].parameters,
-            student_multiply_adds=sizes[student].multiply_adds,
+            baseline_reused=baseline_reused,
+            student_parameters=student.parameters,
+            student_multiply_adds=student.multiply_adds,
             ensemble_parameters=sum(sizes[index].parameters for index in teachers),
             training_cases=len(data.train),
             transfer_cases=cases,
@@ -122,6 +144,8 @@ def summarise(config: ExperimentConfig) -> Callable[[Engine, History], PlanSumma
             own_note=own.note if own else "",
             seconds=None if any(part is None for part in seconds) else sum(part or 0.0 for part in seconds),
             device="CPU" if engine.device.type == "cpu" else "GPU",
+            specialists=specialists_asked(config.specialists) if config.specialists else 0,
+            students=config.specialists is None or config.specialists.students,
         )
 
     return answer
@@ -131,7 +155,7 @@ def summarise(config: ExperimentConfig) -> Callable[[Engine, History], PlanSumma
 class SweepSummary:
     """What launching a sweep would do: how many experiments, models to train and there already, and about how long.
 
-    Of a ``search`` all of it is at most so much.
+    Of a ``search`` all of it is at most so much; with ``specialists`` so many are models to train.
     """
 
     search: bool
@@ -140,6 +164,7 @@ class SweepSummary:
     reused: int
     seconds: float | None
     device: str
+    specialists: bool = False
 
     def words(self) -> str:
         """The plan of a sweep in a sentence."""
@@ -147,7 +172,7 @@ class SweepSummary:
         there = f", {self.reused} reused" if self.reused else ""
         what, most = ("search", "at most ") if self.search else ("sweep", "")
         experiments, models = many(self.experiments, "experiment"), many(self.training, "model")
-        return f"A {what} of {most}{experiments}: {most}{models} to train{there}{time}"
+        return f"A {what} of {most}{experiments}: {most or 'at most ' * self.specialists}{models} to train{there}{time}"
 
 
 def summarise_sweep(tables: dict[str, Any]) -> Callable[[Engine, History], SweepSummary]:
@@ -173,6 +198,10 @@ def summarise_sweep(tables: dict[str, Any]) -> Callable[[Engine, History], Sweep
                 training += 1
                 company = company_of(config) if item.role in ("student", "baseline") else None
                 seconds.append(engine.seconds(item.config, min(MOST_TOGETHER, companies[company]) if company else 1))
+            if config.specialists:
+                later = after_generalist(config, planned[0], engine, history)
+                training, reused = training + later.training, reused + later.baseline_reused
+                seconds += later.seconds
         return SweepSummary(
             search=sweep.how == "bayes",
             experiments=sweep.size,
@@ -180,6 +209,7 @@ def summarise_sweep(tables: dict[str, Any]) -> Callable[[Engine, History], Sweep
             reused=reused,
             seconds=None if None in seconds else sum(part or 0.0 for part in seconds),
             device="CPU" if engine.device.type == "cpu" else "GPU",
+            specialists=any(config.specialists for _, config in experiments),
         )
 
     return answer
@@ -273,7 +303,9 @@ def soft_samples(config: ExperimentConfig, count: int = 24) -> Callable[[Engine,
         data = engine.data(config.data, download=False)
         found = []
         for item in plan(config, lambda run: history.past_run(run).config):
-            if item.role == "teacher" and (run := item.past_run or history.find_reusable(engine.fingerprint(item.config, data))):
+            if item.role in ("teacher", "generalist") and (
+                run := item.past_run or history.find_reusable(engine.fingerprint(item.config, data))
+            ):
                 found.append(history.weights_of(run))
         if not found or not len(data.validation):
             return None

@@ -18,7 +18,8 @@ class Setting:
 
     ``low`` and ``high`` are inclusive unless ``above`` (exclusive lower bound) is given. ``choices`` lists the only
     allowed texts; ``step`` allows only ``low``, ``low + step`` and so on. ``log`` asks the form for a
-    logarithmic slider. ``advanced`` folds it away in the form. ``folder`` says that a text names a folder.
+    logarithmic slider. ``advanced`` folds it away in the form. ``folder`` says that a text names a folder. ``between`` stands
+    between the items of a list where a form shows it as one text.
     """
 
     label: str
@@ -32,6 +33,7 @@ class Setting:
     log: bool = False
     advanced: bool = False
     folder: bool = False
+    between: str = ","
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,14 @@ from PySide6.QtCore import QSettings, Qt
 from pytestqt.qtbot import QtBot
 
 from workbench import zoo
-from workbench.config import DataConfig, DistillationConfig, ExperimentConfig, TrainingConfig, TransferConfig
+from workbench.config import (
+    DataConfig,
+    DistillationConfig,
+    ExperimentConfig,
+    SpecialistsConfig,
+    TrainingConfig,
+    TransferConfig,
+)
 from workbench.events import Answer
 from workbench.gui import preferences
 from workbench.gui.curve_plot import CurvePlot, Line, Reference, smoothed
@@ -21,7 +28,9 @@ from workbench.gui.run_feed import RunFeed
 from workbench.settings import checked, options_of
 
 
-@pytest.mark.parametrize("config", [DataConfig, TransferConfig, DistillationConfig, TrainingConfig, ExperimentConfig])
+@pytest.mark.parametrize(
+    "config", [DataConfig, TransferConfig, DistillationConfig, TrainingConfig, ExperimentConfig, SpecialistsConfig]
+)
 def test_that_a_form_gives_every_default_back(qtbot: QtBot, themed: None, config: type) -> None:
     form = Form(options_of(config))
     qtbot.addWidget(form)

@@ -134,7 +134,7 @@ class Editor(QWidget):
             case NumberEdit():
                 return self.field.number()
             case QLineEdit() if self.option.kind is tuple:
-                return _classes(self.field.text())
+                return _items(self.field.text(), self.option.setting.between)
             case QLineEdit():
                 return self.field.text().strip()
         raise TypeError(type(self.field))
@@ -151,7 +151,7 @@ class Editor(QWidget):
             case NumberEdit():
                 self.field.set_number(value)
             case QLineEdit() if self.option.kind is tuple:
-                self.field.setText(", ".join(map(str, value)))
+                self.field.setText(f"{self.option.setting.between} ".join(map(str, value)))
             case QLineEdit():
                 self.field.setText(value)
 
@@ -315,6 +315,6 @@ def _changed_signal(field: QWidget) -> Any:
     raise TypeError(type(field))
 
 
-def _classes(text: str) -> tuple[int | str, ...]:
-    parts = [part.strip() for part in text.split(",") if part.strip()]
+def _items(text: str, between: str) -> tuple[int | str, ...]:
+    parts = [part.strip() for part in text.split(between) if part.strip()]
     return tuple(int(part) if part.isdecimal() else part for part in parts)

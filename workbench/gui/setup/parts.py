@@ -18,7 +18,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.config import DataConfig, DistillationConfig, ExperimentConfig, TrainingConfig, TransferConfig
+from workbench.config import (
+    DataConfig,
+    DistillationConfig,
+    ExperimentConfig,
+    SpecialistsConfig,
+    TrainingConfig,
+    TransferConfig,
+)
 from workbench.distill.sources import DATASETS
 from workbench.gui.forms import Form, label
 from workbench.gui.setup.pictures import ImageSheet, SoftTargetPicture
@@ -172,8 +179,50 @@ class DistillationPart(QGroupBox):
         self.changed.emit()
 
 
+class SpecialistsPart(QGroupBox):
+    """Specialists beside the one teacher, where it is checked; off, nothing of it is shown."""
+
+    changed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("Specialists")
+        self.setCheckable(True)
+        self.setChecked(False)
+        self.setToolTip("Train specialists for subsets of classes that the teacher, then their generalist, confuses (section 5).")
+        self.form = Form(options_of(SpecialistsConfig))
+        self.error = label(role="error", wrap=True)
+        self.error.hide()
+        self.inside = QWidget()
+        column = QVBoxLayout(self.inside)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(label("Beside one teacher, their generalist, and trained from its weights.", "faint", wrap=True))
+        column.addWidget(self.form)
+        column.addWidget(self.error)
+        self.inside.hide()
+        QVBoxLayout(self).addWidget(self.inside)
+        self.toggled.connect(self.inside.setVisible)
+        self.toggled.connect(lambda _: self.changed.emit())
+        self.form.changed.connect(self.changed)
+
+    def value(self) -> dict[str, Any] | None:
+        """The ``specialists`` table, None where there are to be none."""
+        return self.form.values() if self.isChecked() else None
+
+    def show_config(self, config: SpecialistsConfig | None) -> None:
+        """Show the settings; None leaves those that were there, switched off."""
+        if config:
+            self.form.set_values({option.name: getattr(config, option.name) for option in options_of(SpecialistsConfig)})
+        self.setChecked(config is not None)
+
+    def show_error(self, name: str, reason: str) -> None:
+        """Say what is wrong beside the field it is about, or below them all."""
+        if not self.form.show_error(name.partition(".")[0], reason):
+            self.error.setText(reason)
+            self.error.setVisible(bool(reason))
+
+
 class TrainingPart(QGroupBox):
-    """How the student and its baseline, and how the teachers, are optimised."""
+    """How the student and its baseline, how the teachers, and how specialists, where there are any, are optimised."""
 
     changed = Signal()
 
@@ -181,9 +230,11 @@ class TrainingPart(QGroupBox):
         super().__init__("5  Training")
         self.student = Form(options_of(TrainingConfig))
         self.teachers = Form(options_of(TrainingConfig))
+        self.specialists = Form(options_of(TrainingConfig))
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        for form, title in ((self.student, "Student and baseline"), (self.teachers, "Teachers")):
+        titles = {self.student: "Student and baseline", self.teachers: "Teachers", self.specialists: "Specialists"}
+        for form, title in titles.items():
             page = QWidget()
             inside = QVBoxLayout(page)
             inside.setContentsMargins(0, 8, 0, 0)
@@ -193,6 +244,11 @@ class TrainingPart(QGroupBox):
             form.changed.connect(self.changed)
         layout = QVBoxLayout(self)
         layout.addWidget(self.tabs)
+        self.show_specialists(False)
+
+    def show_specialists(self, there: bool) -> None:
+        """Whether specialists are to be trained."""
+        self.tabs.setTabVisible(2, there)
 
 
 class ExperimentPart(QGroupBox):

@@ -31,7 +31,14 @@ from workbench.distill.sources import DATASETS
 from workbench.errors import ConfigError, DataError, NotHere
 from workbench.gui.forms import label
 from workbench.gui.setup.model_form import ModelForm
-from workbench.gui.setup.parts import DataPart, DistillationPart, ExperimentPart, TrainingPart, TransferPart
+from workbench.gui.setup.parts import (
+    DataPart,
+    DistillationPart,
+    ExperimentPart,
+    SpecialistsPart,
+    TrainingPart,
+    TransferPart,
+)
 from workbench.gui.setup.sweep_part import SweepPart
 from workbench.gui.setup.teachers import TeachersPanel
 from workbench.recipes import experiment_of, naming, recipe_paths, recipe_tables
@@ -66,13 +73,15 @@ class SetupScreen(QWidget):
         self.experiment, self.data, self.transfer = ExperimentPart(), DataPart(), TransferPart()
         self.teachers, self.student = TeachersPanel(), ModelForm()
         self.distillation, self.training, self.sweep = DistillationPart(), TrainingPart(), SweepPart()
+        self.specialists = SpecialistsPart()
         layout = QVBoxLayout(self)
         layout.addLayout(self._top())
         layout.addWidget(self._columns(), 1)
         layout.addWidget(self._bottom())
         for part in (self.experiment, self.data, self.transfer, self.teachers, self.student, self.distillation, self.training,
-                     self.sweep):  # fmt: skip
+                     self.sweep, self.specialists):  # fmt: skip
             part.changed.connect(self._changed)
+        self.specialists.toggled.connect(self.training.show_specialists)
         self.show_recipe("digits")
 
     def _top(self) -> QHBoxLayout:
@@ -113,7 +122,7 @@ class SetupScreen(QWidget):
         columns.setObjectName("setup-columns")
         left, middle, right = (
             (self.data, self.transfer, self.experiment),
-            (teachers, student, self.sweep),
+            (teachers, student, self.specialists, self.sweep),
             (self.distillation, self.training),
         )
         for parts in (left, middle, right):
@@ -141,6 +150,8 @@ class SetupScreen(QWidget):
 
     def table(self) -> dict[str, Any]:
         """The set-up as a recipe's tables, unchecked."""
+        specialists = self.specialists.value()
+        beside = {"specialists": specialists, "specialist_training": self.training.specialists.values()}
         return {
             **self.experiment.form.values(),
             "description": self._description,
@@ -151,7 +162,7 @@ class SetupScreen(QWidget):
             "transfer": self.transfer.form.values(),
             "training": self.training.student.values(),
             "teacher_training": self.training.teachers.values(),
-        }
+        } | (beside if specialists else {})
 
     def show_config(self, config: ExperimentConfig, sweep: Mapping[str, Any] = MappingProxyType({})) -> None:
         """Show an experiment, and the ``[sweep]`` table beside it."""
@@ -166,6 +177,8 @@ class SetupScreen(QWidget):
         self.transfer.form.set_values(_values(config.transfer))
         self.training.student.set_values(_values(config.training))
         self.training.teachers.set_values(_values(config.teacher_training))
+        self.training.specialists.set_values(_values(config.specialist_training))
+        self.specialists.show_config(config.specialists)
         self.refresh()
 
     def tables(self) -> dict[str, Any]:
@@ -233,6 +246,8 @@ class SetupScreen(QWidget):
         forms = (self.experiment.form, self.data.form, self.transfer.form, self.training.student, self.training.teachers)
         right = all([form.check() for form in (*forms, self.distillation.form, self.student.form)])
         right &= all([group.model.form.check() for group in self.teachers.groups])
+        if self.specialists.isChecked():
+            right &= all([form.check() for form in (self.specialists.form, self.training.specialists)])
         try:
             Sweep.from_dict(self.sweep.value())
             self._config = ExperimentConfig.from_dict(self.table())
@@ -337,7 +352,7 @@ class SetupScreen(QWidget):
             self.launched.emit(self._checked)
 
     def _clear_errors(self) -> None:
-        for part in (self.distillation, self.transfer):
+        for part in (self.distillation, self.transfer, self.specialists):
             part.show_error("", "")
         self.teachers.show_error("")
         self.sweep.show_error("")
@@ -352,6 +367,8 @@ class SetupScreen(QWidget):
             "transfer": self.transfer.show_error,
             "training": self.training.student.show_error,
             "teacher_training": self.training.teachers.show_error,
+            "specialist_training": self.training.specialists.show_error,
+            "specialists": self.specialists.show_error,
             "student": self._in_model,
             "teachers": self._in_teacher,
             "sweep": lambda name, reason: self.sweep.show_error(f"{name}: {reason}" if name else reason),

@@ -1,0 +1,304 @@
+"""What the screens ask of the engine thread about specialists: subsets of classes, images, and what each model says of one.
+
+Nothing here imports torch; what comes back is numpy arrays, texts and numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from workbench.config import ExperimentConfig, RunConfig, SpecialistsConfig
+from workbench.errors import DataError
+from workbench.history import reading
+from workbench.history.database import open_for_reading
+from workbench.history.reading import PastRun
+from workbench.plan import PlannedRun, baseline_of, student_of
+
+if TYPE_CHECKING:
+    from workbench.distill.data import ResidentData
+    from workbench.distill.specialists import Combination
+    from workbench.engine import Engine
+    from workbench.history.writing import History
+
+Subset = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """What an experiment trains after its generalist: at most so many models, how long each kind takes, None where nothing
+    tells."""
+
+    training: int
+    baseline_reused: bool
+    seconds: tuple[float | None, ...]
+
+
+def specialists_asked(config: SpecialistsConfig) -> int:
+    """How many specialists there are at most."""
+    return len(config.by_hand) or config.count
+
+
+def after_generalist(config: ExperimentConfig, generalist: PlannedRun, engine: Engine, history: History) -> Later:
+    """What follows the generalist, as far as it can be told before that is trained: an epoch of a specialist is twice the
+    cases of its classes, taken here to be as frequent as others."""
+    about, data = config.specialists, engine.data(config.data)
+    assert about is not None
+    chosen = sum(len(str(subset).split(",")) for subset in about.by_hand) or about.count * about.size or len(data.classes)
+    on_all = engine.seconds(RunConfig(data=config.data, model=generalist.config.model, training=config.specialist_training))
+    seconds = [None if on_all is None else 2 * on_all * chosen / len(data.classes)]
+    count = specialists_asked(about)
+    if not about.students:
+        return Later(count, False, tuple(seconds))
+    seconds += [engine.seconds(student_of(config))] * 2
+    if not config.distillation.baseline:
+        return Later(count + 2, False, tuple(seconds))
+    baseline = PlannedRun(role="baseline", name="baseline", config=baseline_of(config))
+    reused = bool(engine.stand_in(baseline, history, data, verify=False)[0])
+    seconds += [] if reused else [engine.seconds(baseline.config)]
+    return Later(count + 3 - reused, reused, tuple(seconds))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SubsetsFound:
+    """Subsets of classes that a generalist's predictions ask for, and what a person needs to change them by hand.
+
+    ``matrix`` (classes, classes) is what they were found by, ``errors`` (classes, classes) the wrong validation cases by right
+    and predicted class, ``images`` one training image, uint8 (C, H, W), of each class that has one.
+    """
+
+    run: int
+    config: SpecialistsConfig
+    classes: tuple[str, ...]
+    subsets: tuple[Subset, ...]
+    matrix: np.ndarray
+    errors: np.ndarray
+    images: dict[int, np.ndarray]
+
+
+def share_inside(subsets: Sequence[Sequence[int]], errors: np.ndarray) -> float | None:
+    """The share of the errors whose right and predicted class are in one subset; None where there are none."""
+    together = np.zeros(errors.shape, bool)
+    for subset in subsets:
+        together[np.ix_(list(subset), list(subset))] = True
+    total = int(errors.sum())
+    return float(errors[together].sum()) / total if total else None
+
+
+def find(run: int, config: SpecialistsConfig, seed: int) -> Callable[[Engine, History], SubsetsFound]:
+    """The subsets of classes that the finished run asks for as a generalist."""
+
+    def answer(engine: Engine, history: History) -> SubsetsFound:
+        past = history.past_run(run)
+        data = _data_of(past, engine)
+        stored = history.weights_of(run)
+        found = engine.subsets(stored, config, past.config.data, seed)
+        classes = len(data.classes)
+        errors = np.zeros((classes, classes), int)
+        if len(data.validation):
+            said = engine.ensemble_logits(engine.ensemble([stored], "arithmetic", data), past.config.data, "validation")
+            np.add.at(errors, (data.validation.labels.cpu().numpy(), said.argmax(dim=1).cpu().numpy()), 1)
+            np.fill_diagonal(errors, 0)
+        present, first = np.unique(data.train.labels.cpu().numpy(), return_index=True)
+        images = data.train.images[first].cpu().numpy()
+        return SubsetsFound(
+            run=run,
+            config=config,
+            classes=data.classes,
+            subsets=found.subsets,
+            matrix=found.matrix,
+            errors=errors,
+            images={int(number): image for number, image in zip(present, images, strict=True) if number >= 0},
+        )
+
+    return answer
+
+
+FILTERS = {
+    "all": "all",
+    "wrong": "the generalist is wrong",
+    "gained": "combined right, the generalist wrong",
+    "lost": "combined wrong, the generalist right",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Gallery:
+    """Test images of those that pass a filter, ``cases`` from place ``start`` on, and what was said of them; ``counts`` says how
+    many pass each filter."""
+
+    whole: int
+    chosen: str
+    start: int
+    counts: dict[str, int]
+    cases: tuple[int, ...]
+    images: np.ndarray
+    labels: tuple[int, ...]
+    generalist: tuple[int, ...]
+    combined: tuple[int, ...]
+    classes: tuple[str, ...]
+
+
+def gallery(whole: int, chosen: str, start: int, count: int = 120) -> Callable[[Engine, History], Gallery]:
+    """Test images of a generalist with its specialists, run ``whole``, by a filter of :data:`FILTERS`."""
+
+    def answer(engine: Engine, history: History) -> Gallery:
+        past = history.past_run(whole)
+        data = _data_of(past, engine)
+        labels = data.test.labels.cpu().numpy()
+        generalist, combined = _predicted(whole, past, engine, history)
+        wrong, missed = generalist != labels, combined != labels
+        passing = {
+            "all": np.ones(len(labels), bool),
+            "wrong": wrong,
+            "gained": wrong & ~missed,
+            "lost": missed & ~wrong,
+        }
+        cases = np.flatnonzero(passing[chosen])[start : start + count].tolist()
+        return Gallery(
+            whole=whole,
+            chosen=chosen,
+            start=start,
+            counts={name: int(which.sum()) for name, which in passing.items()},
+            cases=tuple(cases),
+            images=data.test.images[cases].cpu().numpy(),
+            labels=tuple(labels[cases].tolist()),
+            generalist=tuple(generalist[cases].tolist()),
+            combined=tuple(combined[cases].tolist()),
+            classes=data.classes,
+        )
+
+    return answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Opinion:
+    """What a specialist says of an image: a probability for each of its ``classes``, and for any other class, None where it
+    has no dustbin and ``classes`` are all."""
+
+    name: str
+    run: int
+    subset: Subset
+    classes: Subset
+    probabilities: np.ndarray
+    other: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Verdict:
+    """What generalist and specialists say of one image, uint8 (C, H, W), each alone and together, as probabilities (classes,).
+
+    ``label`` is None for an image without one; ``idle`` are the specialists that were not asked, by name, with their classes.
+    ``unfinished`` says that the descent did not end and the geometric mean stands in.
+    """
+
+    whole: int
+    image: np.ndarray
+    label: int | None
+    classes: tuple[str, ...]
+    generalist: np.ndarray
+    opinions: tuple[Opinion, ...]
+    idle: tuple[tuple[str, Subset], ...]
+    combined: np.ndarray
+    unfinished: bool
+
+
+def verdict(whole: int, case: int) -> Callable[[Engine, History], Verdict]:
+    """What they say of a test image."""
+
+    def answer(engine: Engine, history: History) -> Verdict:
+        past = history.past_run(whole)
+        data = _data_of(past, engine)
+        return _verdict(past, data, data.test.images[case : case + 1], int(data.test.labels[case]), engine, history)
+
+    return answer
+
+
+def verdict_of(whole: int, image: np.ndarray) -> Callable[[Engine, History], Verdict]:
+    """What they say of a drawn image, uint8 (1, H, W); H and W are those of the data set."""
+
+    def answer(engine: Engine, history: History) -> Verdict:
+        past = history.past_run(whole)
+        data = _data_of(past, engine)
+        shown = data.test.images.new_tensor(image[None]).expand(1, *data.shape)
+        return _verdict(past, data, shown, None, engine, history)
+
+    return answer
+
+
+def _verdict(past: PastRun, data: ResidentData, image: Any, label: int | None, engine: Engine, history: History) -> Verdict:
+    from workbench.distill.specialists import combined
+
+    parents, whole = _together(past, data, engine, history)
+    said = whole.opinions(data.view(image))
+    q, unfinished = combined(said, whole.config.divergence)
+    opinions, idle = [], []
+    for place, subset in enumerate(whole.subsets):
+        name = f"specialist {place + 1}"
+        if not bool(said.active[place, 0]):
+            idle.append((name, subset))
+            continue
+        dustbin = bool(said.outside[place].any())
+        classes = subset if dustbin else tuple(range(len(data.classes)))
+        opinions.append(
+            Opinion(
+                name=name,
+                run=parents[1 + place],
+                subset=subset,
+                classes=classes,
+                probabilities=said.specialists[place, 0, list(classes)].cpu().numpy(),
+                other=float(said.dustbin[place, 0]) if dustbin else None,
+            )
+        )
+    return Verdict(
+        whole=past.run,
+        image=image[0].cpu().numpy(),
+        label=label,
+        classes=data.classes,
+        generalist=said.generalist[0].cpu().numpy(),
+        opinions=tuple(opinions),
+        idle=tuple(idle),
+        combined=q[0].cpu().numpy(),
+        unfinished=bool(unfinished[0]),
+    )
+
+
+def _together(past: PastRun, data: ResidentData, engine: Engine, history: History) -> tuple[tuple[int, ...], Combination]:
+    """The runs of a generalist and its specialists, and all of them as one model."""
+    with closing(open_for_reading(history.path)) as database:
+        parents = reading.parents(database, past.run)
+    assert past.config.combination is not None
+    ensemble = engine.combination([history.weights_of(run) for run in parents], past.config.combination, data)
+    whole: Any = ensemble.members[0]
+    return parents, whole
+
+
+def _predicted(whole: int, past: PastRun, engine: Engine, history: History) -> tuple[np.ndarray, np.ndarray]:
+    """The classes that generalist and all together predicted of the test cases, as the history keeps them; computed where it
+    does not."""
+    with closing(open_for_reading(history.path)) as database:
+        parents = reading.parents(database, whole)
+        alone, together = (reading.predictions(database, run) for run in (parents[0], whole))
+    data = engine.data(past.config.data)
+    if alone is None or len(alone) != len(data.test):
+        ensemble = engine.ensemble([history.weights_of(parents[0])], "arithmetic", data)
+        alone = engine.ensemble_logits(ensemble, past.config.data, "test").cpu().numpy()
+    if together is None:
+        assert past.config.combination is not None
+        ensemble = engine.combination([history.weights_of(run) for run in parents], past.config.combination, data)
+        together = engine.ensemble_logits(ensemble, past.config.data, "test").cpu().numpy()
+    return alone.argmax(axis=1), together.argmax(axis=1)
+
+
+def _data_of(past: PastRun, engine: Engine) -> ResidentData:
+    """The data set that a run was trained on; a :class:`DataError` where it is no longer that."""
+    data = engine.data(past.config.data, download=False)
+    if past.dataset_digest != data.digest:
+        raise DataError(
+            f"{past.config.data.dataset} is no longer what run {past.run} was trained on; put the files back as they were"
+        )
+    return data
