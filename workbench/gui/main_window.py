@@ -41,6 +41,7 @@ from workbench.gui.paper.screen import PaperScreen
 from workbench.gui.preferences import Preferences
 from workbench.gui.run_feed import RunFeed
 from workbench.gui.setup.screen import SetupScreen
+from workbench.gui.specialists.screen import SpecialistsScreen
 from workbench.gui.sweeps.screen import SweepScreen
 from workbench.history import changes, reading
 from workbench.history.backups import back_up_daily, list_backups, restore
@@ -90,6 +91,7 @@ class MainWindow(QMainWindow):
         self.sweeps = SweepScreen(self._ask_history)
         self.compare = CompareScreen(self._ask_history)
         self.paper = PaperScreen(self._ask_history)
+        self.specialists = SpecialistsScreen(self._ask_history, self._ask_engine)
         self.banner = Banner()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
@@ -100,6 +102,7 @@ class MainWindow(QMainWindow):
             "Sweeps": self.sweeps,
             "Compare": self.compare,
             "Paper": self.paper,
+            "Specialists": self.specialists,
         }
         for title, screen in screens.items():
             self.tabs.addTab(screen, title)
@@ -139,6 +142,8 @@ class MainWindow(QMainWindow):
         self.paper.compare_wanted.connect(self._compare)
         self.paper.select_wanted.connect(self._select)
         self.paper.run_wanted.connect(self._run_missing)
+        self.specialists.setup_wanted.connect(self._open_setup)
+        self.specialists.said.connect(self.banner.say)
         self.setup.said.connect(self.banner.say)
         self.setup.past_run_wanted.connect(self._choose_past_set_up)
         self.setup.teachers.past_wanted.connect(self._choose_past_run)
@@ -205,8 +210,9 @@ class MainWindow(QMainWindow):
                     self.history.reload()
                     self.setup.refresh()
                 self.awake.keep(self.executor.busy and not isinstance(news, ExperimentFinished))
-                if isinstance(news, ExperimentFinished) and self.paper.isVisible():
-                    self.paper.reload()
+                for screen in (self.paper, self.specialists):
+                    if isinstance(news, ExperimentFinished) and screen.isVisible():
+                        screen.reload()
                 if isinstance(news, ExperimentFinished) and self.live.watched.finished:
                     self._tell_end(news)
 
@@ -400,6 +406,7 @@ class MainWindow(QMainWindow):
             plot.dress()
         self.compare.dress()
         self.sweeps.dress()
+        self.specialists.dress()
         self.setup.distillation.picture.update()
         self.setup.data.sheet.update()
 
@@ -409,8 +416,9 @@ class MainWindow(QMainWindow):
         self._show_reference()
 
     def _show_reference(self) -> None:
-        self.history.reference = self.sweeps.reference = self.preferences.reference
+        self.history.reference = self.sweeps.reference = self.specialists.reference = self.preferences.reference
         self.history.reload()
+        self.specialists.reload()
         self.sweeps.reload()
 
     def choose_theme(self, name: str) -> None:
@@ -472,6 +480,7 @@ class MainWindow(QMainWindow):
         self.start_threads()
         self.engine_state.setText("starting the engine…")
         self.live.forget()
+        self.specialists.forget()
         self.banner.say(words)
         self._restored_words = f"{words} "
 

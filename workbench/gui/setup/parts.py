@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.config import (
+    CombinationConfig,
     DataConfig,
     DistillationConfig,
     ExperimentConfig,
@@ -189,7 +190,8 @@ class SpecialistsPart(QGroupBox):
         self.setCheckable(True)
         self.setChecked(False)
         self.setToolTip("Train specialists for subsets of classes that the teacher, then their generalist, confuses (section 5).")
-        self.form = Form(options_of(SpecialistsConfig))
+        combining = [option.name for option in options_of(CombinationConfig)]
+        self.form = Form(sorted(options_of(SpecialistsConfig), key=lambda option: option.name in combining))
         self.error = label(role="error", wrap=True)
         self.error.hide()
         self.inside = QWidget()
