@@ -218,16 +218,35 @@ def verdict(whole: int, case: int) -> Callable[[Engine, History], Verdict]:
     return answer
 
 
-def verdict_of(whole: int, image: np.ndarray) -> Callable[[Engine, History], Verdict]:
-    """What they say of a drawn image, uint8 (1, H, W); H and W are those of the data set."""
+def verdict_of(whole: int, drawing: np.ndarray) -> Callable[[Engine, History], Verdict]:
+    """What they say of a drawing, white on black, uint8 (side, side), made as small as the images of the data set and laid in
+    their middle as its images are: by its centre of mass."""
 
     def answer(engine: Engine, history: History) -> Verdict:
         past = history.past_run(whole)
         data = _data_of(past, engine)
-        shown = data.test.images.new_tensor(image[None]).expand(1, *data.shape)
+        _, height, width = data.shape
+        shown = data.test.images.new_tensor(shrunk(drawing, height, width)[None, None]).expand(1, *data.shape)
         return _verdict(past, data, shown, None, engine, history)
 
     return answer
+
+
+def shrunk(drawing: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A drawing, uint8 (side, side), as an image, uint8 (height, width): the means of its parts, its centre of mass in the
+    middle."""
+    mass = drawing.astype(float)
+    moved = drawing
+    if total := mass.sum():
+        for axis, side in enumerate(drawing.shape):
+            along = mass.sum(axis=1 - axis)
+            first, last = np.flatnonzero(along)[[0, -1]]
+            shift = round((side - 1) / 2 - float((along * np.arange(side)).sum() / total))
+            moved = np.roll(moved, int(np.clip(shift, -first, side - 1 - last)), axis=axis)
+    edges = [np.linspace(0, side, count + 1).astype(int) for side, count in zip(drawing.shape, (height, width), strict=True)]
+    sums = np.add.reduceat(np.add.reduceat(moved.astype(float), edges[0][:-1], axis=0), edges[1][:-1], axis=1)
+    means: np.ndarray = np.round(sums / np.outer(np.diff(edges[0]), np.diff(edges[1]))).astype(np.uint8)
+    return means
 
 
 def _verdict(past: PastRun, data: ResidentData, image: Any, label: int | None, engine: Engine, history: History) -> Verdict:

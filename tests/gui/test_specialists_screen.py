@@ -14,12 +14,13 @@ from pytestqt.qtbot import QtBot
 from tests.gui.driving import WAIT, launch_and_finish, type_number, wait_checked, wait_history
 from tests.test_specialists import specialised
 from workbench.gui.main_window import MainWindow
+from workbench.gui.specialists.canvas import Canvas
 from workbench.gui.specialists.cards import NOWHERE, ClassList, class_mime
 from workbench.gui.specialists.heat_map import ordered
 from workbench.gui.specialists.screen import SpecialistsScreen
 from workbench.history.database import open_for_reading
 from workbench.history.reading import run_details
-from workbench.specialist_questions import share_inside
+from workbench.specialist_questions import share_inside, shrunk
 
 
 def shown(qtbot: QtBot, window: MainWindow) -> SpecialistsScreen:
@@ -166,6 +167,35 @@ def look_at_images(qtbot: QtBot, screen: SpecialistsScreen) -> None:
     assert titles == ["The generalist", *(one.name.capitalize() for one in verdict.opinions), "All together"]
     assert f"Right class: {verdict.label}." in page.panel.sentence.text()
     assert [bar.name for bar in page.panel.bars[0].bars if bar.right] == [str(verdict.label)]
+    page.sides.setCurrentIndex(1)
+    assert page.panel.sentence.text() == "Draw something at the left."
+    draw_a_one(qtbot, page.canvas)
+    qtbot.waitUntil(lambda: page.panel.verdict is not None and page.panel.verdict.label is None, timeout=WAIT)
+    assert page.panel.verdict.image.shape == (1, 8, 8)
+    assert page.panel.verdict.image[0, :, 3:5].mean() > page.panel.verdict.image[0, :, :2].mean() + 50
+    assert not any(bar.right for bars in page.panel.bars for bar in bars.bars)
+    qtbot.mouseClick(page.anew, Qt.MouseButton.LeftButton)
+    assert page.canvas.empty
+    page.sides.setCurrentIndex(0)
+    qtbot.waitUntil(lambda: page.panel.verdict is not None and page.panel.verdict.label == verdict.label, timeout=WAIT)
+
+
+def draw_a_one(qtbot: QtBot, canvas: Canvas) -> None:
+    """A line from top to bottom, with the mouse."""
+    qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=QPoint(60, 30))
+    for y in range(40, 200, 20):
+        qtbot.mouseMove(canvas, QPoint(60, y))
+    qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=QPoint(60, 200))
+
+
+def test_that_a_drawing_is_made_small_by_means_and_laid_in_the_middle() -> None:
+    drawing = np.zeros((224, 224), np.uint8)
+    drawing[:56, :56] = 255
+    image = shrunk(drawing, 8, 8)
+    assert image.shape == (8, 8)
+    assert (image[3:5, 3:5] == 255).all()
+    assert abs(int(image.sum(dtype=int)) * 28 * 28 - int(drawing.sum(dtype=int))) < 28 * 28 * 64
+    assert shrunk(np.zeros((224, 224), np.uint8), 28, 20).shape == (28, 20)
 
 
 def test_that_a_run_without_specialists_has_subsets_and_says_what_is_missing(qtbot: QtBot, window: MainWindow) -> None:

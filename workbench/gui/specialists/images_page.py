@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import numpy as np
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QIcon
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QListWidget, QListWidgetItem, QPushButton, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QSplitter,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
 
 from workbench.gui.forms import label
 from workbench.gui.setup.pictures import to_pixmap
+from workbench.gui.specialists.canvas import Canvas
 from workbench.gui.specialists.subsets_page import scaled
 from workbench.gui.specialists.verdict import VerdictPanel
 from workbench.specialist_questions import FILTERS, Gallery, Verdict
@@ -17,7 +27,8 @@ SIDE = 44
 
 
 class ImagesPage(QWidget):
-    """Emits ``gallery_wanted`` (filter, start) and ``verdict_wanted`` (case); whoever takes them shows what comes back."""
+    """Emits ``gallery_wanted`` (filter, start), ``verdict_wanted`` (case) and ``drawing_wanted`` (uint8 pixels); whoever takes
+    them shows what comes back."""
 
     gallery_wanted = Signal(str, int)
     verdict_wanted = Signal(int)
@@ -48,7 +59,7 @@ class ImagesPage(QWidget):
         self.panel = VerdictPanel()
         left = QWidget()
         column = QVBoxLayout(left)
-        column.setContentsMargins(0, 0, 0, 0)
+        column.setContentsMargins(0, 6, 0, 0)
         row = QHBoxLayout()
         row.addWidget(label("Show"))
         row.addWidget(self.filter, 1)
@@ -61,7 +72,12 @@ class ImagesPage(QWidget):
         self.splitter = QSplitter(Qt.Orientation.Horizontal)
         self.splitter.setObjectName("specialist-images")
         self.splitter.setChildrenCollapsible(False)
-        self.splitter.addWidget(left)
+        self.sides = QTabWidget()
+        self.sides.setDocumentMode(True)
+        self.sides.addTab(left, "Test images")
+        self.sides.addTab(self._drawing(), "Draw one")
+        self.sides.currentChanged.connect(lambda _: self._turned())
+        self.splitter.addWidget(self.sides)
         self.splitter.addWidget(self.panel)
         self.splitter.setSizes([330, 680])
         self.splitter.setStretchFactor(0, 0)
@@ -70,12 +86,41 @@ class ImagesPage(QWidget):
         layout.setContentsMargins(4, 6, 4, 2)
         layout.addWidget(self.splitter, 1)
 
+    def _drawing(self) -> QWidget:
+        self.canvas = Canvas()
+        self.canvas.drawn.connect(lambda: self.drawing_wanted.emit(self.canvas.pixels()))
+        self.anew = QPushButton("Begin anew")
+        self.anew.clicked.connect(self._begin_anew)
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 6, 0, 0)
+        column.addWidget(self.canvas)
+        column.addWidget(self.anew, 0, Qt.AlignmentFlag.AlignLeft)
+        words = "Drawn white on black, made as small as the images of the data set. What is drawn is kept nowhere."
+        column.addWidget(label(words, "faint", wrap=True))
+        column.addStretch(1)
+        return page
+
+    def _begin_anew(self) -> None:
+        self.canvas.clear()
+        self.panel.clear("Draw something at the left.")
+
+    def _turned(self) -> None:
+        """Ask again for what is in front now."""
+        if self.sides.currentIndex() == 0:
+            self._chosen(self.images.currentItem())
+        elif self.canvas.empty:
+            self.panel.clear("Draw something at the left.")
+        else:
+            self.drawing_wanted.emit(self.canvas.pixels())
+
     def begin(self) -> None:
         """Ask for the images of the filter chosen, from the first on."""
         self.images.clear()
         self.more.hide()
         self.state.setText("Looking through the test images…")
-        self.panel.clear("Choose an image at the left.")
+        if self.sides.currentIndex() == 0:
+            self.panel.clear("Choose an image at the left.")
         self.gallery_wanted.emit(self.filter.currentData(), 0)
 
     def show_gallery(self, gallery: Gallery) -> None:
@@ -99,7 +144,7 @@ class ImagesPage(QWidget):
         self.more.setVisible(shown < total)
         if not gallery.start and shown:
             self.images.setCurrentRow(0)
-        elif not shown:
+        elif not shown and self.sides.currentIndex() == 0:
             self.panel.clear("No test image is so.")
 
     def show_verdict(self, verdict: Verdict) -> None:
@@ -117,8 +162,5 @@ class ImagesPage(QWidget):
             bars.update()
 
     def _chosen(self, item: QListWidgetItem | None) -> None:
-        if item is not None:
+        if item is not None and self.sides.currentIndex() == 0:
             self.verdict_wanted.emit(int(item.data(Qt.ItemDataRole.UserRole)))
-
-    def _drawn(self, image: np.ndarray) -> None:
-        self.drawing_wanted.emit(image)
