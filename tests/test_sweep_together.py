@@ -203,7 +203,7 @@ def test_that_a_run_may_go_on_alone_and_the_others_then_without_it(history: Hist
     statuses = [student(history, experiment).status for experiment in experiments]
     assert statuses == ["stopped", "done", "stopped", "stopped", "stopped", "stopped"]
     assert resume(history, runs[0]).exit_code == 0
-    assert [company(history, run) for run in runs] == [5, 1, 5, 5, 5, 5]
+    assert {student(history, experiment).status for experiment in experiments} == {"done"}
 
 
 @pytest.mark.usefixtures("own_signals")
@@ -242,13 +242,29 @@ class Killed(BaseException):
     """Ends a process where it is."""
 
 
+def killing(count: int, what: type[RunStarted | RunFinished] = RunFinished) -> Callable[[Event], None]:
+    """Ends it once so many students have been told to be done, or to have begun."""
+    left = [count]
+
+    def emit(event: Event) -> None:
+        if isinstance(event, what) and event.role == "student":
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+
+    return emit
+
+
 @pytest.mark.usefixtures("own_signals")
-def test_that_one_that_had_stopped_early_before_a_kill_ends_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("left", "batch"), [(5, SWEEP), (1, {"seeds": 3})])
+def test_that_those_that_had_stopped_early_before_a_kill_and_those_left_end_as_they_were(
+    left: int, batch: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(driver, "EPOCH_CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(driver, "CHECKPOINT_SHARE", 0)
     path, training = tmp_path / "killed.db", TINY["training"] | {"epochs": 60, "patience": 1, "keep": "last"}
     with History(path) as history:
-        experiments = enqueue(history, training=training)
+        experiments = enqueue(history, batch, training=training)
         ended = Counter[tuple[str, int]]()
         students = set[int]()
 
@@ -257,7 +273,7 @@ def test_that_one_that_had_stopped_early_before_a_kill_ends_as_it_was(tmp_path: 
                 students.add(event.run)
             if isinstance(event, EpochEnded) and event.run in students:
                 ended["student", event.epoch] += 1
-                if event.epoch > 2 and 0 < ended["student", event.epoch - 2] < 6:
+                if event.epoch > 2 and 0 < ended["student", event.epoch - 2] <= left:
                     raise Killed
 
         with pytest.raises(Killed):
@@ -267,7 +283,7 @@ def test_that_one_that_had_stopped_early_before_a_kill_ends_as_it_was(tmp_path: 
         last = max(run.step for run in runs)
         assert {kept(history, run.id) for run in runs if run.step < last} == {run.step for run in runs if run.step < last}
         assert resume(history, next(run.id for run in runs if run.step == last)).exit_code == 0
-        assert outcomes(history, experiments) == left_alone(tmp_path, training=training)
+        assert outcomes(history, experiments) == left_alone(tmp_path, sweep=batch, training=training)
 
 
 @pytest.mark.usefixtures("own_signals")
@@ -288,21 +304,32 @@ def test_that_a_sweep_killed_before_its_students_began_goes_on_whole(tmp_path: P
 
 
 @pytest.mark.usefixtures("own_signals")
-@pytest.mark.parametrize("done", [1, 5, 6])
-def test_that_a_batch_killed_while_its_results_were_recorded_goes_on_whole(done: int, tmp_path: Path) -> None:
-    left = [done]
-
-    def emit(event: Event) -> None:
-        if isinstance(event, RunFinished) and event.role == "student":
-            left[0] -= 1
-            if left[0] == 0:
-                raise Killed
-
+@pytest.mark.parametrize("again", [1, 2])
+def test_that_a_batch_killed_once_more_while_its_results_were_recorded_goes_on_whole(
+    again: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "killed.db"
     with History(path) as history:
         experiments = enqueue(history)
         with pytest.raises(Killed):
-            run_experiments(engine(), history, experiments, Control(), emit)
+            run_experiments(engine(), history, experiments, Control(), killing(1))
+    with History(path) as history:
+        history.resume(*experiments)
+        with pytest.raises(Killed):
+            run_experiments(engine(), history, experiments, Control(), killing(again, RunStarted))
+    with History(path) as history:
+        assert resume(history, student(history, experiments[0]).id).exit_code == 0
+        assert outcomes(history, experiments) == left_alone(tmp_path)
+
+
+@pytest.mark.usefixtures("own_signals")
+@pytest.mark.parametrize("done", [1, 5, 6])
+def test_that_a_batch_killed_while_its_results_were_recorded_goes_on_whole(done: int, tmp_path: Path) -> None:
+    path = tmp_path / "killed.db"
+    with History(path) as history:
+        experiments = enqueue(history)
+        with pytest.raises(Killed):
+            run_experiments(engine(), history, experiments, Control(), killing(done))
     with History(path) as history:
         assert resume(history, student(history, experiments[0]).id).exit_code == 0
         assert outcomes(history, experiments) == left_alone(tmp_path)

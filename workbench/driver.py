@@ -337,7 +337,8 @@ def _train(under_way: UnderWay, together: Sequence[Ready]) -> bool:
         about = (member.run, member.experiment, member.role, member.name)
         under_way.emit(RunStarted(*about, ready.trainer.step, steps, epochs, device, threads))
     trainers = [ready.trainer for ready in together]
-    finished = _follow(under_way, trainers[0] if len(trainers) == 1 else Together(trainers), trainers)
+    alone = len(first.member.together or together) == 1  # the last one left of several goes on by their arithmetic
+    finished = _follow(under_way, trainers[0] if alone else Together(trainers), trainers)
     _write_states(under_way, trainers)
     return finished
 
@@ -350,7 +351,7 @@ def _start(engine: Engine, ready: Ready, threads: int, together: Sequence[int]) 
         fingerprint=engine.fingerprint(member.config, job.data, roots),
         data_digest=job.data.digest,
         steps=job.steps,
-        environment=engine.environment(threads, member.config.training.precision, together),
+        environment=engine.environment(threads, member.config.training.precision, member.together or together),
     )
 
 

@@ -509,7 +509,7 @@ class Engine:
             torch.set_num_threads(before)
 
     def environment(self, threads: int, precision: str, together: Sequence[int] = ()) -> dict[str, Any]:
-        """What is recorded beside a run and not part of its fingerprint; ``together`` are the runs it is one model with."""
+        """What is recorded beside a run and not part of its fingerprint; ``together`` are the runs it began with as one model."""
         cuda = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
         return {
             "workbench": __version__,

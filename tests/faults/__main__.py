@@ -39,7 +39,7 @@ FAULTS = {
     "kills": Fault("kill −9 at random instants of training, checkpoints and commits", processes.kills, 20, 1000,
                    "no acknowledged metric lost, every history opens, every recorded checkpoint sound"),
     "cold_kills": Fault("the same, of a command line just started", processes.cold_kills, 1, 50, "the same"),
-    "batches": Fault("kill −9 of students trained together, and of the recording of their results", batches.batches, 6, 1000,
+    "batches": Fault("kill −9 of students trained together, and of the recording of their results", batches.batches, 6, 500,
                      "no acknowledged metric lost, checkpoints sound and of one moment; one resumed, all equal by hash"),
     "power_cuts": Fault("power cut, simulated below SQLite, WAL and TRUNCATE", power.power_cuts, 60, 1000,
                         "not corrupt, nothing committed lost"),

@@ -54,8 +54,8 @@ def _patient(method: Callable[Concatenate[History, P], R]) -> Callable[Concatena
 class Member:
     """A run of an ``experiment``: what there is to do. ``parents`` are the teachers of a student.
 
-    ``threads`` and ``data_digest`` are those it was begun with, 0 and empty where it was not; ``continues`` names what a
-    continued run goes on from, for its fingerprint.
+    ``threads`` and ``data_digest`` are those it was begun with, 0 and empty where it was not, ``together`` the runs that were
+    begun as one model with it; ``continues`` names what a continued run goes on from, for its fingerprint.
     """
 
     experiment: int
@@ -68,6 +68,7 @@ class Member:
     status: str
     threads: int
     data_digest: str
+    together: tuple[int, ...]
     continues: str
 
 
@@ -358,7 +359,8 @@ class History:
         """The runs of an experiment in the order in which they are done."""
         rows = self._database.execute(
             "SELECT m.run, m.role, m.reused, r.status, r.config, r.data_digest,"
-            " json_extract(r.environment, '$.threads') AS threads, c.fingerprint AS continued,"
+            " json_extract(r.environment, '$.threads') AS threads, json_extract(r.environment, '$.together') AS together,"
+            " c.fingerprint AS continued,"
             " r.continued_step FROM members m JOIN runs r ON r.id = m.run"
             " LEFT JOIN runs c ON c.id = r.continued_from WHERE m.experiment = ? ORDER BY m.position",
             [experiment],
@@ -376,6 +378,7 @@ class History:
                 status=row["status"],
                 threads=row["threads"] or 0,
                 data_digest=row["data_digest"] or "",
+                together=tuple(json.loads(row["together"])) if isinstance(row["together"], str) else (),
                 continues=f"{row['continued']} at step {row['continued_step']}" if row["continued"] else "",
             )
             for row in rows
