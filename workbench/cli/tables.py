@@ -90,7 +90,7 @@ def specialists_table(points: Sequence[reading.SweepPoint]) -> str:
     """What a generalist and its specialists reach, over seeds, as aligned text: the paper's tables 3 and 4, and the students."""
     from workbench.specialist_results import coverage, summary
 
-    seeds = sum(SPECIALISED in one.runs for one in points)
+    seeds = sum(SPECIALISED in one.runs and one.runs[SPECIALISED].status == "done" for one in points)
     lines = [f"{points[0].name.split(' · ')[0]}: {seeds} {'seed' if seeds == 1 else 'seeds, means ± standard errors'}"]
     lines += [f"  {name:58} {value}" for name, value in summary(points).items()]
     lines += [
