@@ -63,7 +63,7 @@ def do_main_job(window: MainWindow, out: Path, look: str) -> None:
     picture(window, out, f"live-{look}")
     window.tabs.setCurrentIndex(2)
     wait_until(lambda: bool(window.history.model.experiments))
-    runs = [row.id for row in window.history.model.experiments[0].rows]
+    runs = [row.id for row in next(one for one in window.history.model.experiments if one.name == "digits").rows]
     window.history.select_runs(runs[-2:])
     pump(500)
     picture(window, out, f"history-{look}")
@@ -83,7 +83,33 @@ def do_main_job(window: MainWindow, out: Path, look: str) -> None:
     window.tabs.setCurrentWidget(window.paper)
     wait_until(lambda: bool(window.paper.scores))
     picture(window, out, f"paper-{look}")
+    look_at_specialists(window, out, look)
     window.setup.show_recipe("digits")
+
+
+def look_at_specialists(window: MainWindow, out: Path, look: str) -> None:
+    """Train a generalist and its specialists, once; a picture of the subsets, and of the opinions on an image."""
+    screen = window.specialists
+    if look == "light":
+        window.setup.show_recipe("specialists-digits")
+        wait_until(lambda: window.setup.launch.isEnabled() and "generalist" in window.setup.plan.text())
+        window.tabs.setCurrentWidget(window.setup)
+        picture(window, out, "setup-specialists-light")
+        QTest.mouseClick(window.setup.launch, Qt.MouseButton.LeftButton)
+        wait_until(lambda: window.live.watched.running > 0)
+        wait_until(lambda: window.live.watched.finished)
+    window.tabs.setCurrentWidget(screen)
+    wait_until(lambda: screen.current is not None and screen.current.whole > 0 and screen.subsets.found is not None)
+    screen.tabs.setCurrentIndex(0)
+    picture(window, out, f"specialists-{look}")
+    screen.tabs.setCurrentIndex(1)
+    wait_until(lambda: screen.results.results is not None)
+    picture(window, out, f"specialists-results-{look}")
+    screen.tabs.setCurrentIndex(2)
+    screen.images.filter.setCurrentIndex(screen.images.filter.findData("gained"))
+    screen.images.begin()
+    wait_until(lambda: screen.images.panel.verdict is not None)
+    picture(window, out, f"specialists-image-{look}")
 
 
 def _rows(window: MainWindow) -> list:

@@ -21,7 +21,6 @@ from workbench.plan import PlannedRun, baseline_of, student_of
 
 if TYPE_CHECKING:
     from workbench.distill.data import ResidentData
-    from workbench.distill.specialists import Combination
     from workbench.engine import Engine
     from workbench.history.writing import History
 
@@ -150,7 +149,7 @@ def gallery(whole: int, chosen: str, start: int, count: int = 120) -> Callable[[
         past = history.past_run(whole)
         data = _data_of(past, engine)
         labels = data.test.labels.cpu().numpy()
-        generalist, combined = _predicted(whole, past, engine, history)
+        generalist, combined = _predicted(_parents(past, history), past, data, engine, history)
         wrong, missed = generalist != labels, combined != labels
         passing = {
             "all": np.ones(len(labels), bool),
@@ -252,7 +251,10 @@ def shrunk(drawing: np.ndarray, height: int, width: int) -> np.ndarray:
 def _verdict(past: PastRun, data: ResidentData, image: Any, label: int | None, engine: Engine, history: History) -> Verdict:
     from workbench.distill.specialists import combined
 
-    parents, whole = _together(past, data, engine, history)
+    parents = _parents(past, history)
+    assert past.config.combination is not None
+    ensemble = engine.combination([history.weights_of(run) for run in parents], past.config.combination, data)
+    whole: Any = ensemble.members[0]
     said = whole.opinions(data.view(image))
     q, unfinished = combined(said, whole.config.divergence)
     opinions, idle = [], []
@@ -286,31 +288,24 @@ def _verdict(past: PastRun, data: ResidentData, image: Any, label: int | None, e
     )
 
 
-def _together(past: PastRun, data: ResidentData, engine: Engine, history: History) -> tuple[tuple[int, ...], Combination]:
-    """The runs of a generalist and its specialists, and all of them as one model."""
+def _parents(past: PastRun, history: History) -> tuple[int, ...]:
+    """The runs of a generalist and its specialists."""
     with closing(open_for_reading(history.path)) as database:
-        parents = reading.parents(database, past.run)
+        return reading.parents(database, past.run)
+
+
+def _predicted(
+    parents: Sequence[int], past: PastRun, data: ResidentData, engine: Engine, history: History
+) -> tuple[np.ndarray, np.ndarray]:
+    """The classes that generalist and all together predict of the test cases; those that the history keeps are rounded, so that
+    two classes may be alike."""
     assert past.config.combination is not None
-    ensemble = engine.combination([history.weights_of(run) for run in parents], past.config.combination, data)
-    whole: Any = ensemble.members[0]
-    return parents, whole
-
-
-def _predicted(whole: int, past: PastRun, engine: Engine, history: History) -> tuple[np.ndarray, np.ndarray]:
-    """The classes that generalist and all together predicted of the test cases, as the history keeps them; computed where it
-    does not."""
-    with closing(open_for_reading(history.path)) as database:
-        parents = reading.parents(database, whole)
-        alone, together = (reading.predictions(database, run) for run in (parents[0], whole))
-    data = engine.data(past.config.data)
-    if alone is None or len(alone) != len(data.test):
-        ensemble = engine.ensemble([history.weights_of(parents[0])], "arithmetic", data)
-        alone = engine.ensemble_logits(ensemble, past.config.data, "test").cpu().numpy()
-    if together is None:
-        assert past.config.combination is not None
-        ensemble = engine.combination([history.weights_of(run) for run in parents], past.config.combination, data)
-        together = engine.ensemble_logits(ensemble, past.config.data, "test").cpu().numpy()
-    return alone.argmax(axis=1), together.argmax(axis=1)
+    stored = [history.weights_of(run) for run in parents]
+    alone = engine.ensemble(stored[:1], "arithmetic", data)
+    together = engine.combination(stored, past.config.combination, data)
+    logits = (engine.ensemble_logits(ensemble, past.config.data, "test") for ensemble in (alone, together))
+    first, second = (found.argmax(dim=1).cpu().numpy() for found in logits)
+    return first, second
 
 
 def _data_of(past: PastRun, engine: Engine) -> ResidentData:

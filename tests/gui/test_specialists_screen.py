@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from tests.gui.driving import WAIT, launch_and_finish, type_number, wait_checked, wait_history
 from tests.test_specialists import specialised
+from workbench.config import SpecialistsConfig, TeacherConfig
 from workbench.gui.main_window import MainWindow
 from workbench.gui.specialists.canvas import Canvas
 from workbench.gui.specialists.cards import NOWHERE, ClassList, class_mime
@@ -20,6 +22,7 @@ from workbench.gui.specialists.heat_map import ordered
 from workbench.gui.specialists.screen import SpecialistsScreen
 from workbench.history.database import open_for_reading
 from workbench.history.reading import run_details
+from workbench.history.specialised import Candidate
 from workbench.specialist_questions import share_inside, shrunk
 
 
@@ -231,6 +234,28 @@ def test_that_weights_that_are_gone_are_said_in_a_sentence(qtbot: QtBot, window:
     assert window.specialists.subsets.error.text().count(".") >= 1
     assert "run" in window.specialists.subsets.error.text()
     assert not window.specialists.subsets.set_up.isEnabled()
+
+
+def candidate(**tables: Any) -> Candidate:
+    """A run that can be a generalist, of an experiment with these tables."""
+    return Candidate(run=7, whole=0, experiment=3, name="made", words="", tables={"data": {}, **tables})
+
+
+def test_that_subsets_are_set_up_with_the_run_as_it_is_whatever_its_experiment_was() -> None:
+    made = candidate(
+        refit=True,
+        teachers=[{"count": 3}, {"units": 20}],
+        distillation={"match": "logits", "temperature": 3.0},
+        data={"validation_fraction": 0.0},
+        training={"epochs": 9, "patience": 2},
+    ).with_subsets(["4, 9", "3, 5, 8"], SpecialistsConfig(top=2))
+    assert made.teachers == (TeacherConfig(run=7),)
+    assert made.specialists == SpecialistsConfig(top=2, by_hand=("4, 9", "3, 5, 8"))
+    assert (made.training.epochs, made.training.keep, made.training.patience) == (9, "last", 0)
+    assert (made.distillation.temperature, made.distillation.match, made.refit) == (3.0, "targets", False)
+    kept = candidate(specialists={"by_hand": ["1, 2"], "size": 3}, teacher_seed=4)
+    assert kept.specialists == SpecialistsConfig(by_hand=("1, 2",), size=3)
+    assert kept.seed == 4
 
 
 def test_that_the_map_reads_the_square_under_the_pointer(qtbot: QtBot, window: MainWindow) -> None:

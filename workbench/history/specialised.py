@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from sqlite_utils import Database
@@ -48,6 +49,9 @@ class Candidate:
         """Its experiment with this run as generalist and subsets chosen by hand; a :class:`ConfigError` where it has settings
         that do not go with specialists."""
         tables = {key: value for key, value in self.tables.items() if key != "refit"}
+        if not tables["data"].get("validation_fraction", 1.0):  # a run on all cases, which can choose no epoch
+            for part in ("training", "teacher_training", "specialist_training"):
+                tables[part] = {**tables.get(part, {}), "keep": "last", "patience": 0}
         distillation = {key: value for key, value in tables.get("distillation", {}).items() if key != "match"}
         table = ExperimentConfig(specialists=replace(config, by_hand=tuple(subsets))).to_dict()["specialists"]
         return ExperimentConfig.from_dict(
@@ -83,7 +87,7 @@ def candidates(database: Database, text: str = "", *, reference: bool = True) ->
 
 def _candidate(row: tuple[Any, ...]) -> Candidate:
     generalist, experiment, name, config, run, run_name, role, model, dataset, own = row
-    tables = json.loads(config)
+    tables, dataset = json.loads(config), Path(dataset).name
     tables["data"] = json.loads(own).get("data", {})
     what = f"{model} on {dataset}" if generalist else f"{run_name if role == 'teacher' else role}, {model} on {dataset}"
     return Candidate(

@@ -32,11 +32,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.forms import label
+from workbench.gui.forms import label, plain_tooltip
 
 MIME = "application/x-workbench-class"
 SIDE = 32
-TILE = QSize(58, 54)
+TILE_HEIGHT = 54
+NARROWEST, WIDEST = 48, 84
+"""Pixels of width that a class takes, by the length of the names."""
 CARD = 300
 """Pixels of width below which there is one column of cards less."""
 NOWHERE = -1
@@ -57,7 +59,6 @@ class ClassList(QListWidget):
         self.setMovement(QListWidget.Movement.Static)
         self.setResizeMode(QListWidget.ResizeMode.Adjust)
         self.setIconSize(QSize(SIDE, SIDE))
-        self.setGridSize(TILE)
         self.setWordWrap(False)
         self.setUniformItemSizes(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -74,14 +75,15 @@ class ClassList(QListWidget):
         for number in numbers:
             item = QListWidgetItem(pictures.get(number, QIcon()), names[number])
             item.setData(Qt.ItemDataRole.UserRole, number)
-            item.setToolTip(names[number])
+            item.setToolTip(plain_tooltip(names[number]) or "")
             item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignTop)
             self.addItem(item)
 
-    def fit(self, width: int) -> None:
-        """As high as its classes need in that width."""
-        columns = max(1, width // TILE.width())
-        self.setFixedHeight(-(-self.count() // columns) * TILE.height() + 6 if self.count() else TILE.height() // 2)
+    def fit(self, width: int, tile: int) -> None:
+        """As high as its classes, each ``tile`` wide, need in that width."""
+        self.setGridSize(QSize(tile, TILE_HEIGHT))
+        columns = max(1, width // tile)
+        self.setFixedHeight(-(-self.count() // columns) * TILE_HEIGHT + 6 if self.count() else TILE_HEIGHT // 2)
 
     def current_class(self) -> int | None:
         """The class that is chosen."""
@@ -282,13 +284,15 @@ class Cards(QScrollArea):
     def _arrange(self) -> None:
         width = self.viewport().width() - 6
         columns = max(1, width // CARD)
+        longest = max((self.fontMetrics().horizontalAdvance(name) for name in self._names), default=0)
+        tile = min(WIDEST, max(NARROWEST, longest + 10))
         shown = [*self.cards[: len(self.subsets)], self.nowhere]
         for card in self.cards[len(self.subsets) :]:
             card.hide()
         for widget in (*self.cards, self.nowhere, self.more):
             self._grid.removeWidget(widget)
         for at, card in enumerate(shown):
-            card.classes.fit(width // columns - 26)
+            card.classes.fit(width // columns - 24, tile)
             self._grid.addWidget(card, at // columns, at % columns, Qt.AlignmentFlag.AlignTop)
             card.show()
         last = len(shown) // columns + 1

@@ -65,7 +65,7 @@ class HeatMap(QWidget):
         shown = self._matrix[np.ix_(self._order, self._order)].astype(float)
         np.fill_diagonal(shown, np.nan)
         self._largest = float(np.nanmax(np.abs(shown))) if shown.size > 1 and np.nanmax(np.abs(shown)) else 1.0
-        share = np.sqrt(np.abs(np.nan_to_num(shown)) / self._largest)[..., None]  # so that small ones are seen too
+        share = (np.abs(np.nan_to_num(shown)) / self._largest)[..., None] ** 0.75  # so that small ones are seen too
         colours = theme.current()
         base, high, low, own = (_rgb(name) for name in (colours.base, colours.curves[0], colours.curves[1], colours.raised))
         pixels = base + share * (np.where(np.nan_to_num(shown)[..., None] < 0, low, high) - base)
@@ -144,10 +144,10 @@ class HeatMap(QWidget):
 
     def _paint_legend(self, painter: QPainter, area: QRectF) -> None:
         painter.setPen(QColor(theme.current().faint))
-        lowest = (
-            f", orange down to −{self._largest:.2g}" if self._matrix[~np.eye(len(self._matrix), dtype=bool)].min() < 0 else ""
-        )
-        words = f"{self._what}: blue up to {self._largest:.2g}{lowest}"
+        apart = self._matrix[~np.eye(len(self._matrix), dtype=bool)]
+        low, high = (float(apart.min()), float(apart.max())) if apart.size else (0.0, 0.0)
+        below = f", orange below 0 to {low:.2g}" if low < 0 else ""
+        words = f"{self._what[:1].upper()}{self._what[1:]}: blue to {high:.2g}{below}"
         room = QRectF(2, area.bottom() + 4, self.width() - 4, LEGEND - 6)
         painter.drawText(room, Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap, words)
 

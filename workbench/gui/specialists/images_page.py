@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.forms import label
+from workbench.gui.forms import label, plain_tooltip
 from workbench.gui.setup.pictures import to_pixmap
 from workbench.gui.specialists.canvas import Canvas
 from workbench.gui.specialists.subsets_page import scaled
@@ -134,10 +134,9 @@ class ImagesPage(QWidget):
             caption = f"{'✓' if together == right else '✗'} {gallery.classes[right]}"
             item = QListWidgetItem(QIcon(scaled(to_pixmap(gallery.images[at]), SIDE)), caption)
             item.setData(Qt.ItemDataRole.UserRole, case)
-            item.setToolTip(
-                f"Test image {case}, {gallery.classes[right]}: the generalist says {gallery.classes[alone]}, "
-                f"all together {gallery.classes[together]}."
-            )
+            names = [gallery.classes[number] for number in (right, alone, together)]
+            told = "Test image {}, {}: the generalist says {}, all together {}.".format(case, *names)
+            item.setToolTip(plain_tooltip(told) or "")
             self.images.addItem(item)
         total, shown = gallery.counts[gallery.chosen], self.images.count()
         self.state.setText(f"{shown:,} of {total:,}" if total else "No test image is so.")

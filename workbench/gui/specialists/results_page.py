@@ -94,7 +94,7 @@ def _said(name: str) -> str:
 
 def _whole(value: str) -> str:
     """A count of one experiment without the decimals of a mean."""
-    return re.sub(r"\.0(?=,|$)", "", value)
+    return re.sub(r"(\d+)\.0(?=,|$)", lambda found: f"{int(found[1]):,}", value)
 
 
 def _gain(gain: float | None) -> str:

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 from workbench import specialist_questions as questions
 from workbench.config import SpecialistsConfig
 from workbench.errors import ConfigError
-from workbench.gui.forms import label
+from workbench.gui.forms import label, plain_tooltip
 from workbench.gui.run_feed import AskHistory
 from workbench.gui.specialists.images_page import ImagesPage
 from workbench.gui.specialists.results_page import ResultsPage, results_of
@@ -146,7 +146,7 @@ class SpecialistsScreen(QWidget):
                 self.list.addItem(head)
             for one in some:
                 item = QListWidgetItem(f"{one.name}\n{one.words}")
-                item.setToolTip(f"{one.name}\n{one.words}")
+                item.setToolTip(plain_tooltip(f"{one.name}\n{one.words}") or "")
                 item.setData(Qt.ItemDataRole.UserRole, one)
                 self.list.addItem(item)
         self.list.setCurrentRow(-1)

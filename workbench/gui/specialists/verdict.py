@@ -11,14 +11,14 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from workbench.gui import theme
-from workbench.gui.forms import label
+from workbench.gui.forms import label, plain_tooltip
 from workbench.gui.setup.pictures import to_pixmap
 from workbench.gui.specialists.subsets_page import scaled
 from workbench.specialist_questions import Opinion, Verdict
 
-MOST_BARS = 6
+MOST_BARS = 5
 SIDE = 112
-PANEL = 215
+PANEL = 180
 ROW = 20
 HEAD = 40
 
@@ -49,6 +49,7 @@ class Bars(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName(title)
         told = ", ".join(f"{bar.name} {bar.share:.1%}{' (right)' if bar.right else ''}" for bar in self.bars)
+        self.setToolTip(plain_tooltip(about) or "")
         self.setAccessibleDescription(f"{about}: {told}")
         self.setFixedHeight(HEAD + ROW * len(self.bars) + 8)
 
@@ -126,6 +127,7 @@ class VerdictPanel(QScrollArea):
         self.image.clear()
         self.sentence.setText(hint)
         self.idle.setText("")
+        self.idle.setToolTip("")
         self._replace([])
 
     def show_verdict(self, verdict: Verdict) -> None:
@@ -133,8 +135,11 @@ class VerdictPanel(QScrollArea):
         self.verdict = verdict
         self.image.setPixmap(scaled(to_pixmap(verdict.image), SIDE))
         self.sentence.setText(sentence_of(verdict))
-        names = "; ".join(f"{name} ({_listed(subset, verdict.classes)})" for name, subset in verdict.idle)
-        self.idle.setText(f"Not asked, and not run: {names}." if names else "All specialists were asked.")
+        idle = [f"{name}: {_listed(subset, verdict.classes)}" for name, subset in verdict.idle]
+        numbers = ", ".join(name.removeprefix("specialist ") for name, _ in verdict.idle)
+        what = "specialist" if len(idle) == 1 else "specialists"
+        self.idle.setText(f"Not asked, and not run: {what} {numbers}." if idle else "All specialists were asked.")
+        self.idle.setToolTip(plain_tooltip("\n".join(idle)) or "")
         everything = range(len(verdict.classes))
         about = "all classes"
         made = [Bars("The generalist", about, bars_of(verdict.generalist, everything, verdict.classes, verdict.label))]
@@ -189,7 +194,7 @@ def _opinion_bars(opinion: Opinion, verdict: Verdict) -> Bars:
         right = verdict.label is not None and verdict.label not in opinion.subset
         bars.append(Bar("any other", opinion.other, right))
     title = opinion.name[0].upper() + opinion.name[1:]
-    return Bars(title, f"knows {_listed(opinion.subset, verdict.classes)}", bars)
+    return Bars(title, f"run {opinion.run}, knows {_listed(opinion.subset, verdict.classes)}", bars)
 
 
 def _listed(subset: Sequence[int], names: Sequence[str]) -> str:
