@@ -51,6 +51,7 @@ class SpecialistsScreen(QWidget):
         self.candidates: list[Candidate] = []
         self.current: Candidate | None = None
         self._shown: set[QWidget] = set()
+        self._came = False
         self.filter = QLineEdit()
         self.filter.setPlaceholderText("Filter")
         self.filter.setClearButtonEnabled(True)
@@ -103,14 +104,17 @@ class SpecialistsScreen(QWidget):
     # The list of generalists
 
     def reload(self) -> None:
-        """Read the generalists anew."""
+        """Read the generalists anew, where somebody looks at them."""
         self._settle.stop()
+        if not self.isVisible():
+            return
         text, reference = self.filter.text().strip(), self.reference
         self._ask_history("generalists", lambda database: candidates(database, text, reference=reference), self._show)
 
     def showEvent(self, event: Any) -> None:
         """Read anew when the screen comes to the front."""
         super().showEvent(event)
+        self._came = True
         self.reload()
         self._look()
 
@@ -127,9 +131,12 @@ class SpecialistsScreen(QWidget):
 
     def _show(self, found: list[Candidate]) -> None:
         self.pages.setCurrentIndex(1 if found or self.filter.text() else 0)
+        there, came, self._came = {one.whole for one in self.candidates}, self._came, False
         if found == self.candidates and self.list.count():
             return
-        before = (self.current.run, self.current.whole) if self.current else None
+        chosen = self.current
+        if came and there:  # a person who comes back from training specialists looks for these
+            chosen = next((one for one in found if one.whole and one.whole not in there), chosen)
         self.candidates = found
         bold = self.list.font()
         bold.setBold(True)
@@ -151,13 +158,15 @@ class SpecialistsScreen(QWidget):
                 self.list.addItem(item)
         self.list.setCurrentRow(-1)
         self.list.blockSignals(False)
+        self._choose_again(chosen)
+
+    def _choose_again(self, chosen: Candidate | None) -> None:
+        """Choose a generalist in the list that was filled anew; the first where there is none, and nothing is filtered."""
         rows = [self.list.item(row) for row in range(self.list.count())]
         known = {(one.run, one.whole): item for item in rows if (one := item.data(Qt.ItemDataRole.UserRole)) is not None}
-        if before in known:
-            self.list.blockSignals(True)
-            self.list.setCurrentItem(known[before])
-            self.list.blockSignals(False)
-        elif known:
+        if chosen and (chosen.run, chosen.whole) in known:
+            self.list.setCurrentItem(known[chosen.run, chosen.whole])
+        elif known and not (chosen and self.filter.text()):
             self.list.setCurrentItem(next(iter(known.values())))
 
     def _choose(self, item: QListWidgetItem | None) -> None:
