@@ -119,13 +119,14 @@ class Trainer:
         self.failure: Diverged | None = None
         self.seen = 0
         self._fresh = 0
+        self._elsewhere: dict[str, Tensor] = {}
         self._clock = self._shown = time.perf_counter()
 
     @classmethod
     def resume(cls, job: Job, state: TrainerState) -> Trainer:
         """A trainer that goes on from a snapshot of the same job."""
         trainer = cls(job)
-        trainer._restore(state)
+        trainer.restore(state)
         return trainer
 
     def __iter__(self) -> Iterator[Event]:
@@ -161,7 +162,8 @@ class Trainer:
         for index, slots in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{key}": value for key, value in slots.items() if isinstance(value, Tensor)}
         tensors["sums"] = self.sums
-        tensors |= {f"random.{kind}": state for kind, state in random_state(self.job.data.device).items()}
+        random = self._elsewhere | random_state(self.job.data.device)
+        tensors |= {f"random.{kind}": state for kind, state in random.items()}
         values = {
             "step": self.step,
             "epochs_done": self.epochs_done,
@@ -173,7 +175,8 @@ class Trainer:
         }
         return TrainerState({name: tensor.detach().clone() for name, tensor in tensors.items()}, values)
 
-    def _restore(self, state: TrainerState) -> None:
+    def restore(self, state: TrainerState) -> None:
+        """Be as a snapshot of the same job says, which may have been taken on another kind of device."""
         tensors, values = state.tensors, state.values
         self.model.load_state_dict(_below(tensors, "model"))
         saved = self.optimizer.state_dict()
@@ -189,6 +192,7 @@ class Trainer:
         self.step, self.epochs_done = values["step"], values["epochs_done"]
         self.stopped_early = values["stopped_early"] and bool(self.job.config.training.patience)
         self._summed, self.seen, self.elapsed = values["summed"], values["seen"], values["elapsed"]
+        self._elsewhere = {kind: state for kind, state in _below(tensors, "random").items() if kind not in ("cpu", device.type)}
         set_random_state(_below(tensors, "random"), device)
 
     def begin(self) -> None:
