@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,6 +32,9 @@ from workbench.events import CheckpointWritten, EpochEnded, Event, Loading, Metr
 from workbench.history.patience import Patience, patiently
 from workbench.history.reading import StoredFile
 from workbench.history.writing import Artefact, History, Member, Started
+
+if TYPE_CHECKING:
+    from workbench.ray_executor import Pool
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +124,10 @@ class Waiting(Patience):
 
 @dataclass(slots=True)
 class UnderWay:
-    """What is under way: who does it, who is told, and which runs have failed so far (their names)."""
+    """What is under way: who does it, who is told, and which runs have failed so far (their names).
+
+    Where there is a ``pool``, its workers train, see :mod:`workbench.remote`.
+    """
 
     engine: Engine
     history: History
@@ -130,6 +137,7 @@ class UnderWay:
     failed: dict[int, str] = field(default_factory=dict)
     kept: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Of each run the step and the epochs behind it at its newest checkpoint."""
+    pool: Pool | None = None
 
     def tell(self, text: str, done: int, total: int, unit: str) -> None:
         """Tell the screen of a long preparation, answer questions meanwhile, and give up where a person stops it."""
@@ -167,17 +175,12 @@ def do_runs(under_way: UnderWay, members: Sequence[Member]) -> None:
     companies: dict[Hashable, list[Ready]] = {}
     ensembles: dict[Hashable, Ensemble] = {}
     for member in members:
-        if member.config.combination is not None and member.config.distillation is None:
-            _combine(under_way, member)
-            continue
-        missing = [under_way.failed[parent] for parent in member.parents if parent in under_way.failed]
-        if missing:
-            _end(under_way, member, "skipped", f"not done, because {', '.join(missing)} failed")
+        if settled(under_way, member):
             continue
         try:
-            ready = _prepared(under_way, member, ensembles)
+            ready = prepared(under_way, member, ensembles)
         except Exception as error:
-            _end(under_way, member, *ending(under_way, error, f"run {member.run}"))
+            end_run(under_way, member, *ending(under_way, error, f"run {member.run}"))
             continue
         key = company(ready.trainer) if len(members) > 1 else None
         if key is not None:
@@ -187,6 +190,21 @@ def do_runs(under_way: UnderWay, members: Sequence[Member]) -> None:
     for together in companies.values():
         if not under_way.control.ending:
             _do_together(under_way, together)
+
+
+def settled(under_way: UnderWay, member: Member) -> bool:
+    """Record a run that is not to be trained, if this is one: one whose teachers failed, or a generalist with specialists."""
+    missing = [under_way.failed[parent] for parent in member.parents if parent in under_way.failed]
+    if missing:
+        end_run(under_way, member, "skipped", f"not done, because {', '.join(missing)} failed")
+    elif is_combination(member):
+        _combine(under_way, member)
+    return bool(missing) or is_combination(member)
+
+
+def is_combination(member: Member) -> bool:
+    """Whether a run is a generalist with its specialists, of which nothing is trained."""
+    return member.config.combination is not None and member.config.distillation is None
 
 
 def _do_together(under_way: UnderWay, together: list[Ready]) -> None:
@@ -201,21 +219,27 @@ def _do_together(under_way: UnderWay, together: list[Ready]) -> None:
             if len(members) > 1:
                 do_runs(under_way, [member])
             else:
-                _end(under_way, member, *ending(under_way, error, f"run {member.run}"))
+                end_run(under_way, member, *ending(under_way, error, f"run {member.run}"))
         return
     except Exception as error:
         for ready in together:
-            _end(under_way, ready.member, *ending(under_way, error, f"run {ready.member.run}"))
+            end_run(under_way, ready.member, *ending(under_way, error, f"run {ready.member.run}"))
         return
+    conclude(under_way, together, finished)
+
+
+def conclude(under_way: UnderWay, together: Sequence[Ready], finished: bool) -> None:
+    """Record how runs ended, the figures and weights of those that are done; ``finished`` where nobody broke them off."""
     for ready in together:
         try:
             status, message = _outcome(under_way, ready, finished)
         except Exception as error:
             status, message = ending(under_way, error, f"run {ready.member.run}")
-        _end(under_way, ready.member, status, message)
+        end_run(under_way, ready.member, status, message)
 
 
-def _end(under_way: UnderWay, member: Member, status: str, message: str) -> None:
+def end_run(under_way: UnderWay, member: Member, status: str, message: str) -> None:
+    """Record how a run ended, and tell it."""
     if status in ("failed", "skipped"):
         under_way.failed[member.run] = member.name
     under_way.history.finish_run(member.run, status, message)
@@ -233,7 +257,7 @@ def ending(under_way: UnderWay, error: Exception, what: str) -> tuple[str, str]:
     return "failed", f"unexpected {type(error).__name__}: {error}; the log file has the details"
 
 
-def _prepared(under_way: UnderWay, member: Member, ensembles: dict[Hashable, Ensemble]) -> Ready:
+def prepared(under_way: UnderWay, member: Member, ensembles: dict[Hashable, Ensemble]) -> Ready:
     """A run ready to be trained; ``ensembles`` keeps teachers that several have in common."""
     engine, history, config = under_way.engine, under_way.history, member.config
     data = engine.run_data(config, teller(under_way))
@@ -243,27 +267,23 @@ def _prepared(under_way: UnderWay, member: Member, ensembles: dict[Hashable, Ens
     stored = [history.weights_of(parent) for parent in member.parents]
     ensemble = None
     if config.specialist is not None:
-        return Ready(member, _trainer(under_way, member, engine.specialist_job(member.run, config, stored[0])), stored)
+        return Ready(member, trainer_of(under_way, member, engine.specialist_job(member.run, config, stored[0])), stored)
     if config.distillation is not None:
         key = (*(parent.sha256 for parent in stored), config.distillation.mean, config.combination)
         ensemble = ensembles.get(key) or engine.ensemble(stored, config.distillation.mean, data, config.combination)
         ensembles[key] = ensemble
     job = engine.job(member.run, config, ensemble, teller(under_way))
-    return Ready(member, _trainer(under_way, member, job), stored)
+    return Ready(member, trainer_of(under_way, member, job), stored)
 
 
 def _combine(under_way: UnderWay, member: Member) -> None:
-    """Record what a generalist and its specialists reach together, where all are there; nothing is trained."""
-    missing = [under_way.failed[parent] for parent in member.parents if parent in under_way.failed]
-    if missing:
-        _end(under_way, member, "skipped", f"not done, because {', '.join(missing)} failed")
-        return
+    """Record what a generalist and its specialists reach together; nothing is trained."""
     try:
         _record_combination(under_way, member)
     except Exception as error:
-        _end(under_way, member, *ending(under_way, error, f"run {member.run}"))
+        end_run(under_way, member, *ending(under_way, error, f"run {member.run}"))
         return
-    _end(under_way, member, "done", "")
+    end_run(under_way, member, "done", "")
 
 
 def _record_combination(under_way: UnderWay, member: Member) -> None:
@@ -301,7 +321,7 @@ def _record_combination(under_way: UnderWay, member: Member) -> None:
         under_way.note(member.run, f"the descent did not end on {many} test images; their geometric mean stands in")
 
 
-def _trainer(under_way: UnderWay, member: Member, job: Job) -> Trainer:
+def trainer_of(under_way: UnderWay, member: Member, job: Job) -> Trainer:
     """A trainer that goes on from the run's newest sound checkpoint, or begins where there is none."""
     for kind in ("state", "best"):
         stored = under_way.history.artefact(member.run, kind)
@@ -324,26 +344,37 @@ def _trainer(under_way: UnderWay, member: Member, job: Job) -> Trainer:
 def _train(under_way: UnderWay, together: Sequence[Ready]) -> bool:
     """Train one run, or several as one model, to a last checkpoint of all; False where a person or the program's end came
     first."""
-    engine, history, first = under_way.engine, under_way.history, together[0]
+    engine, first = under_way.engine, together[0]
     config = first.member.config
     size = engine.size(config.model, first.trainer.job.data)
     threads = engine.use_threads(size, config.training.batch_size, first.member.threads, len(together))
-    history.start_runs([_start(engine, ready, threads, [one.member.run for one in together]) for ready in together])
-    for ready in together:
-        member, job = ready.member, ready.trainer.job
-        if job.ensemble is not None:
-            history.record_figures(member.run, _ensemble_figures(engine, job.ensemble, member.config))
-        steps, epochs, device = job.steps, config.training.epochs, engine.device.type
-        about = (member.run, member.experiment, member.role, member.name)
-        under_way.emit(RunStarted(*about, ready.trainer.step, steps, epochs, device, threads))
+    environment = engine.environment(threads, config.training.precision, _beside(together))
+    begin_runs(under_way, together, environment)
     trainers = [ready.trainer for ready in together]
-    alone = len(first.member.together or together) == 1  # the last one left of several goes on by their arithmetic
+    alone = len(_beside(together)) == 1  # the last one left of several goes on by their arithmetic
     finished = _follow(under_way, trainers[0] if alone else Together(trainers), trainers)
-    _write_states(under_way, trainers)
+    write_states(under_way, trainers)
     return finished
 
 
-def _start(engine: Engine, ready: Ready, threads: int, together: Sequence[int]) -> Started:
+def _beside(together: Sequence[Ready]) -> Sequence[int]:
+    """The runs that were begun as one model with these."""
+    return together[0].member.together or [ready.member.run for ready in together]
+
+
+def begin_runs(under_way: UnderWay, together: Sequence[Ready], environment: dict[str, Any], *, again: bool = False) -> None:
+    """Record that runs begin, or go on, in an environment, and what their ensembles reach; tell it, unless it is ``again``."""
+    engine, history = under_way.engine, under_way.history
+    history.start_runs([_start(engine, ready, environment) for ready in together])
+    for ready in together if not again else ():
+        member, job = ready.member, ready.trainer.job
+        if job.ensemble is not None:
+            history.record_figures(member.run, _ensemble_figures(engine, job.ensemble, member.config))
+        about = (member.run, member.experiment, member.role, member.name, ready.trainer.step, job.steps)
+        under_way.emit(RunStarted(*about, member.config.training.epochs, environment["device"], environment["threads"]))
+
+
+def _start(engine: Engine, ready: Ready, environment: dict[str, Any]) -> Started:
     member, job = ready.member, ready.trainer.job
     roots = [parent.sha256 for parent in ready.parents] + ([member.continues] if member.continues else [])
     return Started(
@@ -351,7 +382,7 @@ def _start(engine: Engine, ready: Ready, threads: int, together: Sequence[int]) 
         fingerprint=engine.fingerprint(member.config, job.data, roots),
         data_digest=job.data.digest,
         steps=job.steps,
-        environment=engine.environment(threads, member.config.training.precision, member.together or together),
+        environment=environment,
     )
 
 
@@ -388,7 +419,7 @@ def _follow(under_way: UnderWay, source: Trainer | Together, trainers: Sequence[
                 history.write_metrics(waiting)
                 waiting, flushed = [], now
             if due:  # after the metrics: those before a checkpoint are not told again by whoever goes on from it
-                _write_states(under_way, trainers)
+                write_states(under_way, trainers)
                 written, taken = time.monotonic(), time.monotonic() - now
             before = time.perf_counter()
             control.between_events()
@@ -483,7 +514,7 @@ def _write_weights(under_way: UnderWay, trainer: Trainer, weights: dict[str, tor
     _record(under_way, [_written(under_way, trainer, ("weights",), weights, about)])
 
 
-def _write_states(under_way: UnderWay, trainers: Sequence[Trainer]) -> None:
+def write_states(under_way: UnderWay, trainers: Sequence[Trainer]) -> None:
     """Checkpoints of one moment, recorded all or none: those trained together go on together.
 
     None is written of what has failed, nor of what has gone no further since, whose file a kill would find half replaced.

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from workbench import __version__
+from workbench import __version__, ray_executor
 from workbench.config import (
     ENGINE_VERSION,
     CombinationConfig,
@@ -67,7 +67,8 @@ MEASURED_STEP = 1e10
 class EngineSettings:
     """Where the engine computes and looks for data.
 
-    ``threads`` 0 chooses; ``window`` leaves it a core; ``share`` trains beside other workbenches on the same device.
+    ``threads`` 0 chooses; ``window`` leaves it a core; ``share`` trains beside other workbenches on the same device;
+    ``executor`` is where runs are trained, see :func:`workbench.ray_executor.checked`.
     """
 
     device: str = "auto"
@@ -75,6 +76,7 @@ class EngineSettings:
     folders: tuple[Path, ...] = ()
     window: bool = False
     share: bool = False
+    executor: str = "local"
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -137,6 +139,7 @@ class Engine:
         """Take other settings, at once or as soon as no experiment is under way; a device that is absent is refused."""
         wanted = EngineSettings(**settings, window=self.settings.window)
         choose_device(wanted.device)
+        ray_executor.checked(wanted.executor)
         self._wanted = wanted
         if not self.busy:
             self._take_wanted()

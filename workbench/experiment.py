@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from workbench import device_lease, search
+from workbench import device_lease, ray_executor, search
 from workbench.config import ExperimentConfig
 from workbench.distill import checkpoints
 from workbench.distill.data import ResidentData
@@ -21,6 +21,7 @@ from workbench.history.patience import Patience
 from workbench.history.writing import Entry, History, Member, More
 from workbench.plan import MOST_TOGETHER, PlannedRun, choosing, company_of, plan, refit_plan, specialists_plan
 from workbench.progress import numbers
+from workbench.remote import do_remotely
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,9 @@ def run_experiments(engine: Engine, history: History, experiments: Sequence[int]
     history.patience = under_way.waiting
     engine.begin()
     try:
+        if ray_executor.missing(engine.settings.executor):
+            emit(Loading("starting Ray", 0, 0, ""))
+        under_way.pool = ray_executor.connect(engine.settings.executor, engine.settings.device)
         if not history.claim(experiments[0]):
             raise WorkbenchError(f"experiment {experiments[0]} is not waiting, or another process has taken it")
         claimed = [experiments[0], *_claimed(history, experiments[1:])]
@@ -106,12 +110,14 @@ def _next(under_way: UnderWay, experiment: int, status: str) -> More | None:
         return None
 
 
-def companions(history: History, experiment: int) -> list[int]:
-    """The waiting experiments of the same sweep that can be done at once with one: their students are of one kind."""
+def companions(history: History, experiment: int, executor: str = "local") -> list[int]:
+    """The waiting experiments of the same sweep that can be done at once with one: their students are of one kind, or each
+    run has a worker of its own."""
     company = company_of(history.experiment_config(experiment))
-    if company is None:
+    remote = executor != "local"
+    if company is None and not remote:
         return []
-    beside = [number for number, other in history.waiting_beside(experiment) if company_of(other) == company]
+    beside = [number for number, other in history.waiting_beside(experiment) if remote or company_of(other) == company]
     return beside[: MOST_TOGETHER - 1]
 
 
@@ -144,7 +150,7 @@ def _device(under_way: UnderWay) -> ProcessLock | None:
     """The device for this experiment alone, waited for where another workbench trains on it; None where it is shared."""
     engine, control = under_way.engine, under_way.control
     told = False
-    while not engine.wants_share:
+    while not engine.wants_share and (under_way.pool is None or under_way.pool.here):
         try:
             lease = device_lease.take(engine.device.type)
         except OSError as error:
@@ -175,7 +181,7 @@ def _do(under_way: UnderWay, experiments: Sequence[int]) -> dict[int, tuple[str,
 
 
 Settle = Callable[[Sequence[PlannedRun]], None]
-"""Trains baselines that wait where one of these runs, about to be entered, can then reuse one of them."""
+"""Trains runs that wait where one of these, about to be entered, can then reuse one of them."""
 
 
 def _round(
@@ -184,18 +190,24 @@ def _round(
     ends: dict[int, tuple[str, str]],
     begin: Callable[[UnderWay, int, Settle], list[Member]],
 ) -> None:
-    """Teachers one after the other, then everybody's baselines, then everybody's students; ``ends`` tells what failed."""
-    history, control = under_way.history, under_way.control
-    baselines, students = list[Member](), list[Member]()
+    """Teachers one after the other, then everybody's baselines, then everybody's students; ``ends`` tells what failed.
+
+    With a pool everybody's runs wait until all are entered, and are done at the same time.
+    """
+    history, control, pool = under_way.history, under_way.control, under_way.pool
+    first, students = list[Member](), list[Member]()
 
     def flush(members: list[Member]) -> None:
-        if not control.ending:
+        if not control.ending and pool is not None:
+            do_remotely(under_way, pool, members)
+        elif not control.ending:
             do_runs(under_way, members)
-            members.clear()
+        members.clear()
 
     def settle(planned: Sequence[PlannedRun]) -> None:
-        if any(item.role == "baseline" and item.config in [one.config for one in baselines] for item in planned):
-            flush(baselines)
+        waiting = [(one.role, one.config) for one in first]
+        if any((item.role, item.config) in waiting for item in planned if item.reusable):
+            flush(first)
 
     for experiment in experiments:
         if control.ending and experiment != experiments[0] and experiment not in ends:
@@ -209,16 +221,16 @@ def _round(
                     under_way.emit(RunFinished(member.run, experiment, member.role, member.name, status, "trained before"))
                 elif control.ending:
                     break
-                elif member.role == "baseline":
-                    baselines.append(member)
                 elif member.role == "student":
                     students.append(member)
+                elif member.role == "baseline" or pool is not None:
+                    first.append(member)
                 else:
                     do_runs(under_way, [member])
         except Exception as error:
             ends[experiment] = ending(under_way, error, f"experiment {experiment}")
-    flush([member for member in baselines if ends[member.experiment] == ("", "")])
-    flush([member for member in students if ends[member.experiment] == ("", "")])
+    for members in ([*first, *students],) if pool is not None else (first, students):
+        flush([member for member in members if ends[member.experiment] == ("", "")])
 
 
 def _begun(under_way: UnderWay, experiment: int, settle: Settle) -> list[Member]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import queue
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from workbench import ray_executor
 from workbench.config import ExperimentConfig
 from workbench.errors import WorkbenchError
 from workbench.events import Answer, EngineFailed, EngineReady, Event, ExperimentQueued, Note
@@ -159,7 +161,8 @@ class LocalThread:
                 engine = Engine(dataclasses.replace(settings, device="auto"))
             engine.closing = lambda: self._closing
             engine.warm_up()
-            with History(self._history_path) as history:
+            with History(self._history_path) as history, contextlib.ExitStack() as stack:
+                stack.callback(ray_executor.disconnect)
                 self._post(EngineReady(engine.device.type, torch.__version__))
                 self._serve(engine, history)
         except WorkbenchError as error:
@@ -182,6 +185,7 @@ class LocalThread:
                 if not begun:
                     retry = RETRY_SECONDS
                     break
+            ray_executor.rest(engine.settings.executor)
         self._take_launches(history)
         history.leave_queue()
 
@@ -201,7 +205,8 @@ class LocalThread:
             self._control.interrupt()
         device = engine.device.type
         try:
-            run_experiments(engine, history, [experiment, *companions(history, experiment)], self._control, self._post)
+            beside = companions(history, experiment, engine.settings.executor)
+            run_experiments(engine, history, [experiment, *beside], self._control, self._post)
         except WorkbenchError as error:
             self._post(Note(0, f"{error}."))
             return False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench import __version__, search
+from workbench import __version__, ray_executor, search
 from workbench.cli.options import LARGEST, data_option, device_option, history_option, json_option, training_options
 from workbench.cli.tables import run_object, score_object, scoreboard, sweep_table, table
 from workbench.config import ExperimentConfig
@@ -46,6 +46,7 @@ def run(
     device: str,
     threads: int,
     share: bool,
+    executor: str,
     as_json: bool,
 ) -> None:
     """Do the experiment of RECIPE, a TOML file or a built-in name (see `workbench recipes`)."""
@@ -53,7 +54,7 @@ def run(
     with naming(recipe, changes):
         experiments = expand(tables)
     check_history(history)
-    settings = _settings(device, threads, folders, share)
+    settings = _settings(device, threads, folders, share, executor)
 
     def queue(opened: Any) -> list[int]:
         if "sweep" not in tables:
@@ -83,6 +84,7 @@ def resume(
     device: str,
     threads: int,
     share: bool,
+    executor: str,
     as_json: bool,
 ) -> None:
     """Go on with RUN and what else its experiment has not done: finished runs stay, others start at their checkpoint.
@@ -99,7 +101,7 @@ def resume(
         over = row.status == "done" and not reading.was_left(database, row.experiment)
     if not epochs and (row.status in ("running", "waiting") or (over and not searching)):
         raise WorkbenchError(f"run {run} is {row.status}" + ("; say with --epochs how far it should go on" if over else ""))
-    settings = _settings(device, threads, folders, share)
+    settings = _settings(device, threads, folders, share, executor)
 
     def queue(opened: Any) -> list[int]:
         if epochs:
@@ -131,6 +133,7 @@ def paper(
     device: str,
     threads: int,
     share: bool,
+    executor: str,
     as_json: bool,
 ) -> None:
     """The paper's claims, its figures and ours; with --run what is missing is done first, and may take a night."""
@@ -157,7 +160,7 @@ def paper(
             missing = next(score.missing for score in board() if score.recipe == recipe)
             tables = recipe_tables(recipe)
             configs = [config for _, config in missing]
-            settings = _settings(device, threads, folders, share)
+            settings = _settings(device, threads, folders, share, executor)
             status = max(status, _do(history, settings, _queue_sweep(tables, missing), False, configs, outcome=not as_json))
             if status == 130:
                 ctx.exit(status)
@@ -288,14 +291,15 @@ def import_(
             click.echo(json.dumps(run_object(database, rows[0])) if as_json else table(rows))
 
 
-def _settings(device: str, threads: int, folders: Sequence[Path], share: bool) -> dict[str, Any]:
+def _settings(device: str, threads: int, folders: Sequence[Path], share: bool, executor: str = "local") -> dict[str, Any]:
     """The engine's settings, checked."""
     for folder in folders:
         if not folder.is_dir():
             raise WorkbenchError(f"the data folder {folder} does not exist; make it or leave --data out")
     if threads < 0:
         raise WorkbenchError(f"--threads must be 0 or more, not {threads}")
-    return {"device": device, "threads": threads, "folders": tuple(folders), "share": share}
+    executor = ray_executor.checked(executor)
+    return {"device": device, "threads": threads, "folders": tuple(folders), "share": share, "executor": executor}
 
 
 def _do(
@@ -319,6 +323,9 @@ def _do(
 
     engine = Engine(EngineSettings(**settings))
     printer = ProgressPrinter()
+    if ray_executor.missing(engine.settings.executor):
+        printer.tell("starting Ray", 0, 0, "")
+    ray_executor.connect(engine.settings.executor, engine.settings.device)
     with contextlib.ExitStack() as stack:
         past = stack.enter_context(contextlib.closing(open_for_reading(path))) if path.exists() else None
         for config in configs:
@@ -337,7 +344,7 @@ def _do(
 
         for experiment in experiments:
             if experiment not in statuses:
-                together = [one for one in companions(history, experiment) if one in experiments]
+                together = [one for one in companions(history, experiment, engine.settings.executor) if one in experiments]
                 statuses |= run_experiments(engine, history, [experiment, *together], control, emit)
                 experiments += [number for number in search.waiting(history, experiment) if number not in experiments]
             if control.ending:

@@ -29,11 +29,17 @@ threads_option = click.option(
 share_option = click.option(
     "--share-device", "share", is_flag=True, help="Train at once, though another workbench trains on the same device."
 )
+executor_option = click.option(
+    "--executor",
+    default="local",
+    show_default=True,
+    help="Where runs are trained: local, ray (at the same time, on this machine's cores), or ray://HOST:PORT (on a cluster).",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output and nothing else.")
 
 
 def training_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of every command that trains."""
-    for option in (json_option, share_option, threads_option, device_option, data_option, history_option):
+    for option in (json_option, executor_option, share_option, threads_option, device_option, data_option, history_option):
         command = option(command)
     return command
