@@ -104,7 +104,7 @@ def test_that_an_answer_that_failed_reaches_the_person(qtbot: QtBot) -> None:
 
 
 def test_that_preferences_come_back(tmp_path: Path) -> None:
-    chosen = Preferences(folders=(tmp_path, tmp_path / "b"), device="cpu", threads=3, theme="dark")
+    chosen = Preferences(folders=(tmp_path, tmp_path / "b"), device="cpu", threads=3, executor="ray://head:10001", theme="dark")
     preferences.save(chosen)
     assert preferences.load() == chosen
     preferences.save(Preferences(folders=(tmp_path,)))
@@ -113,7 +113,8 @@ def test_that_preferences_come_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("threads", "many"), ("threads", "-4"), ("theme", "pink"), ("device", "abacus"), ("folders", 7)]
+    ("key", "value"),
+    [("threads", "many"), ("threads", "-4"), ("theme", "pink"), ("device", "abacus"), ("folders", 7), ("executor", "ray://")],
 )
 def test_that_nothing_in_the_preferences_can_block_the_start(key: str, value: object) -> None:
     QSettings().setValue(key, value)

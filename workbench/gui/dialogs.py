@@ -33,7 +33,7 @@ from workbench.history.reading import RunRow
 
 
 class SettingsDialog(QDialog):
-    """Data folders, device, threads and theme."""
+    """Data folders, device, threads, executor and theme."""
 
     def __init__(self, preferences: Preferences, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -65,6 +65,15 @@ class SettingsDialog(QDialog):
         self.share = QCheckBox("Train though another workbench trains on the same device")
         self.share.setChecked(preferences.share)
         self.share.setToolTip("Else an experiment waits until the device is free.")
+        self.executor = QComboBox()
+        self.executor.setEditable(True)
+        self.executor.addItems(["local", "ray"])
+        self.executor.setCurrentText(preferences.executor)
+        self.executor.setAccessibleName("Where runs are trained")
+        self.executor.setToolTip(
+            "local: one after the other in this program. ray: independent runs at the same time, on all cores of this machine.\n"
+            "ray://HOST:PORT: on a Ray cluster. Both need the extra: pip install 'distillation-workbench[ray]'"
+        )
         self.theme = QComboBox()
         self.theme.addItems(list(THEMES))
         self.theme.setCurrentText(preferences.theme)
@@ -74,13 +83,16 @@ class SettingsDialog(QDialog):
         form.addRow(label("Device"), self.device)
         form.addRow(label("Threads"), self.threads)
         form.addRow("", self.share)
+        form.addRow(label("Runs are trained"), self.executor)
         form.addRow(label("Theme"), self.theme)
         box = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
         box.accepted.connect(self.accept)
         box.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        layout.addWidget(label("A change of device or threads holds from the next experiment on.", "faint", wrap=True))
+        layout.addWidget(
+            label("A change of device, threads or where runs are trained holds from the next experiment on.", "faint", wrap=True)
+        )
         layout.addWidget(box)
         self.resize(560, 380)
 
@@ -92,6 +104,7 @@ class SettingsDialog(QDialog):
             device=self.device.currentText(),
             threads=self.threads.value(),
             share=self.share.isChecked(),
+            executor=self.executor.currentText().strip() or "local",
             theme=self.theme.currentText(),
         )
 

@@ -9,6 +9,9 @@ from typing import Any
 from PySide6.QtCore import QByteArray, QSettings
 from PySide6.QtWidgets import QMainWindow, QSplitter
 
+from workbench.errors import WorkbenchError
+from workbench.ray_executor import checked
+
 THEMES = ("system", "light", "dark")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -21,6 +24,7 @@ class Preferences:
     device: str = "auto"
     threads: int = 0
     share: bool = False
+    executor: str = "local"
     theme: str = "system"
     reference: bool = True
 
@@ -31,6 +35,7 @@ class Preferences:
             "threads": self.threads,
             "folders": (*folders, *self.folders),
             "share": self.share,
+            "executor": self.executor,
         }
 
 
@@ -43,12 +48,17 @@ def load() -> Preferences:
         threads = max(0, min(1024, int(str(stored.value("threads", 0)))))
     except ValueError:
         threads = 0
+    try:
+        executor = checked(str(stored.value("executor", "local")))
+    except WorkbenchError:
+        executor = "local"
     device, theme = str(stored.value("device", "auto")), str(stored.value("theme", "system"))
     return Preferences(
         folders=tuple(Path(str(folder)) for folder in folders if folder),
         device=device if device in DEVICES else "auto",
         threads=threads,
         share=str(stored.value("share", "false")).lower() == "true",
+        executor=executor,
         theme=theme if theme in THEMES else "system",
         reference=str(stored.value("reference", "true")).lower() == "true",
     )
@@ -62,6 +72,7 @@ def save(preferences: Preferences) -> None:
     stored.setValue("threads", preferences.threads)
     stored.setValue("theme", preferences.theme)
     stored.setValue("share", preferences.share)
+    stored.setValue("executor", preferences.executor)
     stored.setValue("reference", preferences.reference)
 
 
