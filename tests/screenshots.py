@@ -95,9 +95,9 @@ def look_at_specialists(window: MainWindow, out: Path, look: str) -> None:
         wait_until(lambda: window.setup.launch.isEnabled() and "generalist" in window.setup.plan.text())
         window.tabs.setCurrentWidget(window.setup)
         picture(window, out, "setup-specialists-light")
+        before = window.live.watched.experiment
         QTest.mouseClick(window.setup.launch, Qt.MouseButton.LeftButton)
-        wait_until(lambda: window.live.watched.running > 0)
-        wait_until(lambda: window.live.watched.finished)
+        wait_until(lambda: window.live.watched.experiment > before and window.live.watched.finished)
     window.tabs.setCurrentWidget(screen)
     wait_until(lambda: screen.current is not None and screen.current.whole > 0 and screen.subsets.found is not None)
     screen.tabs.setCurrentIndex(0)
