@@ -348,25 +348,21 @@ def _train(under_way: UnderWay, together: Sequence[Ready]) -> bool:
     config = first.member.config
     size = engine.size(config.model, first.trainer.job.data)
     threads = engine.use_threads(size, config.training.batch_size, first.member.threads, len(together))
-    environment = engine.environment(threads, config.training.precision, _beside(together))
-    begin_runs(under_way, together, environment)
+    runs = [one.member.run for one in together]
+    precision = config.training.precision
+    begin_runs(under_way, together, engine.environment(threads, precision, first.member.together or runs))
     trainers = [ready.trainer for ready in together]
-    alone = len(_beside(together)) == 1  # the last one left of several goes on by their arithmetic
+    alone = len(first.member.together or together) == 1  # the last one left of several goes on by their arithmetic
     finished = _follow(under_way, trainers[0] if alone else Together(trainers), trainers)
     write_states(under_way, trainers)
     return finished
-
-
-def _beside(together: Sequence[Ready]) -> Sequence[int]:
-    """The runs that were begun as one model with these."""
-    return together[0].member.together or [ready.member.run for ready in together]
 
 
 def begin_runs(under_way: UnderWay, together: Sequence[Ready], environment: dict[str, Any], *, again: bool = False) -> None:
     """Record that runs begin, or go on, in an environment, and what their ensembles reach; tell it, unless it is ``again``."""
     engine, history = under_way.engine, under_way.history
     history.start_runs([_start(engine, ready, environment) for ready in together])
-    for ready in together if not again else ():
+    for ready in () if again else together:
         member, job = ready.member, ready.trainer.job
         if job.ensemble is not None:
             history.record_figures(member.run, _ensemble_figures(engine, job.ensemble, member.config))

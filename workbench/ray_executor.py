@@ -14,6 +14,7 @@ import signal
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,9 +66,9 @@ class Asked:
     kind: tuple[str, int]
     waiting: list[Any] = field(default_factory=list)
 
-    def begin(self, attempt: int, images: Any, parcels: Sequence[Parcel], snapshots: Mapping[int, Snapshot]) -> None:
+    def begin(self, attempt: int, images: Any, parcels: Sequence[Parcel], snapshots: Mapping[int, Snapshot], alone: bool) -> None:
         """See :meth:`workbench.distill.worker.Worker.begin`."""
-        self.waiting.append(self.actor.begin.remote(attempt, images, parcels, snapshots))
+        self.waiting.append(self.actor.begin.remote(attempt, images, parcels, snapshots, alone))
 
     def more(self, seconds: float, wanted: bool, at_least_every: float) -> None:
         """See :meth:`workbench.distill.worker.Worker.more`."""
@@ -254,12 +255,14 @@ def _started(executor: str, options: Mapping[str, Any]) -> Any:
         given |= {"address": "local", "include_dashboard": False}
     else:
         given |= {"address": executor, "runtime_env": {"py_modules": [str(Path(__file__).parent)]}}
-    with _signals_kept():
+    token = "" if executor == RAY else "; if the cluster asks for a token, set RAY_AUTH_MODE=token"
+    with _signals_kept(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
             ray.init(**given, **options)
         except Exception as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise WorkbenchError(f"{executor} could not be had: {reason or type(error).__name__}") from None
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise WorkbenchError(f"{executor} could not be had: {reason}{token}") from None
     return ray
 
 

@@ -140,7 +140,8 @@ class _Course:
         trainers = [ready.trainer for ready in one.together]
         snapshots = {trainer.job.run: Snapshot.of(trainer.state()) for trainer in trainers if trainer.step}
         images = self._pool.images(trainers[0].job.data)
-        one.worker.begin(one.attempt, images, [pack(trainer.job) for trainer in trainers], snapshots)
+        alone = len(one.together[0].member.together or trainers) == 1  # one of several goes on by their arithmetic
+        one.worker.begin(one.attempt, images, [pack(trainer.job) for trainer in trainers], snapshots, alone)
 
     def hear(self) -> None:
         """Take what workers tell, and ask for more."""
@@ -182,7 +183,8 @@ class _Course:
     def _begun(self, one: Going, environment: dict[str, object]) -> None:
         engine, first = self._under_way.engine, one.together[0].member
         threads = int(str(environment["threads"]))
-        here = engine.environment(threads, first.config.training.precision, [ready.member.run for ready in one.together])
+        runs = first.together or [ready.member.run for ready in one.together]
+        here = engine.environment(threads, first.config.training.precision, runs)
         torch.set_num_threads(threads)
         begin_runs(self._under_way, one.together, here | environment | {"executor": "ray"}, again=one.recorded)
         one.recorded = True
@@ -213,7 +215,7 @@ class _Course:
             trainers[run].restore(snapshot.state())
             if run in told.failures:
                 trainers[run].failure = Diverged(told.failures[run])
-        write_states(self._under_way, [trainers[run] for run in told.snapshots if run not in told.failures])
+        write_states(self._under_way, [trainers[run] for run in told.snapshots])
         one.heard.clear()
 
     def _over(self, one: Going) -> None:

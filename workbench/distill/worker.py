@@ -141,13 +141,18 @@ class Worker:
             torch.backends.cudnn.benchmark = False
             torch.backends.cudnn.deterministic = True
 
-    def begin(self, attempt: int, images: bytes, parcels: Sequence[Parcel], snapshots: Mapping[int, Snapshot]) -> Told:
-        """Make ready to train jobs on the same images, from ``snapshots`` where there are some; what is trained on."""
+    def begin(
+        self, attempt: int, images: bytes, parcels: Sequence[Parcel], snapshots: Mapping[int, Snapshot], alone: bool
+    ) -> Told:
+        """Make ready to train jobs on the same images, from ``snapshots`` where there are some; what is trained on.
+
+        ``alone`` is one by its own arithmetic, not by that of several together.
+        """
         try:
             self._trainers = [self._trainer(unpack(one, images, self._device), snapshots.get(one.run)) for one in parcels]
         except WorkbenchError as error:  # some of them have more arguments than an error that is sent may have
             raise WorkbenchError(str(error)) from None
-        self._source = self._trainers[0] if len(self._trainers) == 1 else Together(self._trainers)
+        self._source = self._trainers[0] if alone else Together(self._trainers)
         self._moments = self._source.moments()
         self._attempt, self._number, self._wanted = attempt, 0, False
         self._left = self._kept = time.perf_counter()
