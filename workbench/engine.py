@@ -456,10 +456,10 @@ class Engine:
         learned = lesson(data, about)
         tensors, stored = checkpoints.read(generalist.path, generalist.sha256)
         with self.random_state_kept():
-            model = build(config.model, data.shape, len(learned.data.classes), self.device)
+            other = build(config.model, data.shape, len(data.classes) + 1, self.device)
         if stored["model"] != dataclasses.asdict(config.model):
             raise CheckpointError(f"run {generalist.run} is no {config.model.describe()} to begin with; launch it anew")
-        begun = start_from(tensors, model.state_dict(), about, len(data.classes))
+        begun = start_from(tensors, other.state_dict(), about, len(data.classes))
         ensemble = targets = None
         if config.distillation is not None:
             ensemble = self.ensemble([generalist], "arithmetic", data)

@@ -137,16 +137,19 @@ def lesson(data: ResidentData, config: SpecialistConfig) -> Lesson:
     return Lesson(narrow, cases, own, offset)
 
 
-def start_from(weights: dict[str, Tensor], like: dict[str, Tensor], config: SpecialistConfig, classes: int) -> dict[str, Tensor]:
-    """A generalist's weights as those a specialist ``like`` this begins with.
+def start_from(weights: dict[str, Tensor], other: dict[str, Tensor], config: SpecialistConfig, classes: int) -> dict[str, Tensor]:
+    """A generalist's weights as those its specialist begins with; ``other`` are those of a model that is like the generalist
+    but for its number of classes, which tells what leads to the logits.
 
-    Where they differ, in what leads to the logits, it has the rows of its classes, and for the dustbin the mean of the others'
-    rows, with the log of their number added to the bias: about the sum of their probabilities.
+    There a specialist has the rows of its classes, and for the dustbin the mean of the others' rows, with the log of their
+    number added to the bias: about the sum of their probabilities.
     """
+    if config.softmax == "full":
+        return dict(weights)
     others = [number for number in range(classes) if number not in config.classes]
     begun = {}
     for name, given in weights.items():
-        if given.shape == like[name].shape:
+        if given.shape == other[name].shape:
             begun[name] = given
             continue
         rest = given[others].mean(dim=0, keepdim=True)
