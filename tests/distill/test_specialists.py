@@ -14,7 +14,7 @@ from torch import Tensor
 from tests.distill.digits import digits, job
 from workbench.config import ModelConfig, SpecialistConfig
 from workbench.distill import specialists
-from workbench.distill.data import views
+from workbench.distill.data import Split, views
 from workbench.distill.models import build
 from workbench.distill.specialists import Opinions, closed_forms, combined, find_subsets, lesson
 from workbench.distill.training import Trainer
@@ -222,3 +222,11 @@ def test_that_the_offset_undoes_what_half_and_half_batches_do_to_the_dustbin() -
 def test_that_a_subset_of_one_class_or_of_all_is_refused(subset: tuple[int, ...], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         specialists.check_subset(subset, digits(), "specialists.by_hand.0")
+
+
+def test_that_a_subset_that_leaves_no_training_case_for_the_others_is_refused() -> None:
+    train = digits().train
+    some = (train.labels < 9).nonzero()[:, 0]
+    without_9 = dataclasses.replace(digits(), train=Split(train.images[some], train.labels[some]))
+    with pytest.raises(ConfigError, match="all training cases"):
+        specialists.check_subset(tuple(range(9)), without_9, "specialists.by_hand.0")

@@ -75,14 +75,17 @@ def inside(subsets: Sequence[Subset], predicted: Tensor, labels: Tensor) -> floa
 
 
 def check_subset(subset: Subset, data: ResidentData, path: str) -> None:
-    """A :class:`ConfigError` at ``path`` for a subset of one class, of all, or of which there are no training cases."""
+    """A :class:`ConfigError` at ``path`` for a subset of one class, of all, or of no training cases or all of them."""
     names = ", ".join(data.classes[number] for number in subset[:8])
     if len(set(subset)) < 2:
         raise ConfigError(path, f"a subset needs at least two classes, not {names or 'none'}")
     if len(set(subset)) >= len(data.classes):
         raise ConfigError(path, "a subset of all classes leaves nothing for the dustbin class; leave some out")
-    if not bool(torch.isin(data.train.labels, torch.tensor(subset, device=data.device)).any()):
+    mine = torch.isin(data.train.labels, torch.tensor(subset, device=data.device))
+    if not bool(mine.any()):
         raise ConfigError(path, f"there is no training case of {names}: a specialist has nothing to learn from")
+    if bool(mine.all()):
+        raise ConfigError(path, "a subset of all training cases leaves nothing for the dustbin class; leave some classes out")
 
 
 def classes_of(config: SpecialistConfig, classes: Sequence[str]) -> tuple[str, ...]:
