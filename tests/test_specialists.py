@@ -20,8 +20,8 @@ from workbench.driver import Control
 from workbench.errors import ConfigError
 from workbench.events import Event, Metrics
 from workbench.experiment import continue_run, run_experiment
-from workbench.history import reading
-from workbench.history.database import open_for_reading
+from workbench.history import changes, reading
+from workbench.history.database import open_database, open_for_reading
 from workbench.history.writing import History
 from workbench.plan import ALONE, SPECIALISED
 from workbench.specialist_results import coverage, summary
@@ -86,6 +86,14 @@ def test_that_a_specialist_begins_with_its_generalists_weights(history: History)
     for name, tensor in general.items():
         theirs = special[name] if special[name].shape == tensor.shape else special[name][:-1]
         assert torch.allclose(theirs, tensor if theirs.shape == tensor.shape else tensor[classes], atol=1e-6)
+
+
+def test_that_a_specialist_of_all_classes_but_one_begins_as_its_generalist(history: History) -> None:
+    rate = {"learning_rate": 1e-9, "epochs": 1}
+    by_hand = {"by_hand": ["1,2,3,4,5,6,7,8,9"], "students": False}
+    assert launch(history, specialised(specialist_training=rate, specialists=by_hand))[0] == "done"
+    alone, special = named(history, "generalist").figures, named(history, "specialist 1").figures
+    assert special["test_accuracy"] == pytest.approx(alone["test_accuracy"], abs=0.05)
 
 
 def test_that_together_they_are_measured_and_their_predictions_kept(history: History) -> None:
@@ -224,9 +232,38 @@ def test_that_what_specialists_gain_is_told_over_seeds(history: History) -> None
     assert "errors of the student distilled from all" in result.output
 
 
+def test_that_only_seeds_are_put_together(history: History) -> None:
+    values = {"seed": [0, 1], "specialists.top": [1, 2]}
+    tables = specialised(specialists__students=False).to_dict() | {"sweep": values}
+    for number in history.enqueue_sweep(tables, expand(tables))[1]:
+        assert run_experiment(engine(), history, number, Control(), lambda event: None) == "done"
+    with closing(open_for_reading(history.path)) as database:
+        groups = reading.specialised_groups(database)
+    assert [[one.point["specialists.top"] for one in group] for group in groups] == [[2, 2], [1, 1]]
+    result = CliRunner().invoke(cli, ["specialists", "--history", str(history.path)])
+    assert result.output.count("2 seeds, means ± standard errors") == 2
+    assert "top 2" in result.output
+
+
+def test_that_a_combination_that_was_deleted_is_left_out(history: History) -> None:
+    launch(history, specialised(specialists__students=False))
+    with closing(open_database(history.path)) as database:
+        changes.delete(database, [named(history, SPECIALISED).id])
+    result = CliRunner().invoke(cli, ["specialists", "--history", str(history.path)])
+    assert result.exit_code == 0
+    assert "no specialists yet" in result.output
+
+
 def test_that_a_history_without_specialists_says_how_to_get_some(history: History) -> None:
     result = CliRunner().invoke(cli, ["specialists", "--history", str(history.path)])
     assert "no specialists yet" in result.output
+
+
+def test_that_a_baseline_that_goes_on_becomes_no_generalist(history: History) -> None:
+    launch(history, specialised())
+    number = continue_run(history, named(history, "baseline").id, 6)
+    assert run_experiment(engine(), history, number, Control(), lambda event: None) == "done"
+    assert [row.role for row in rows(history, number)] == ["baseline"]
 
 
 def test_that_a_finished_specialist_goes_on_as_a_run_of_its_own(history: History) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.history import reading
 from workbench.plan import SPECIALISED
-from workbench.sweep import words
+from workbench.sweep import varied, words
 
 if TYPE_CHECKING:
     from workbench.claims import Score
@@ -91,7 +91,8 @@ def specialists_table(points: Sequence[reading.SweepPoint]) -> str:
     from workbench.specialist_results import coverage, summary
 
     seeds = sum(SPECIALISED in one.runs and one.runs[SPECIALISED].status == "done" for one in points)
-    lines = [f"{points[0].name.split(' · ')[0]}: {seeds} {'seed' if seeds == 1 else 'seeds, means ± standard errors'}"]
+    title = " · ".join(filter(None, [points[0].name.split(" · ")[0], words(varied(points[0].point))]))
+    lines = [f"{title}: {seeds} {'seed' if seeds == 1 else 'seeds, means ± standard errors'}"]
     lines += [f"  {name:58} {value}" for name, value in summary(points).items()]
     lines += [
         "",

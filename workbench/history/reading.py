@@ -17,7 +17,7 @@ from workbench.config import RunConfig, sameness
 from workbench.errors import HistoryError
 from workbench.history.database import files_folder
 from workbench.plan import ALONE, SPECIALISED
-from workbench.sweep import Sweep
+from workbench.sweep import Sweep, varied
 
 CURVE_POINTS = 2000
 """A curve on a screen has at most so many points."""
@@ -238,14 +238,22 @@ def sweep_points(database: Database, sweep: int) -> list[SweepPoint]:
 
 
 def specialised_groups(database: Database) -> list[list[SweepPoint]]:
-    """The experiments with specialists whose all have been combined: those of a sweep together, others alone; newest first."""
+    """The experiments with specialists whose all have been combined, newest first: those of a sweep together that differ in
+    their seeds alone."""
     with_them = "id IN (SELECT m.experiment FROM members m JOIN runs r ON r.id = m.run WHERE r.name = ? AND r.status = 'done')"
     rows = database.execute(
         f"SELECT sweep, max(id) FROM experiments WHERE {with_them} AND deleted IS NULL"
         " GROUP BY coalesce(-sweep, id) ORDER BY max(id) DESC",
         [SPECIALISED],
     ).fetchall()
-    return [_points(database, "sweep = ?", [sweep]) if sweep else _points(database, "id = ?", [one]) for sweep, one in rows]
+    found: list[list[SweepPoint]] = []
+    for sweep, one in rows:
+        points = _points(database, "sweep = ?", [sweep]) if sweep else _points(database, "id = ?", [one])
+        groups: dict[str, list[SweepPoint]] = {}
+        for point in reversed([point for point in points if SPECIALISED in point.runs]):
+            groups.setdefault(repr(varied(point.point)), []).insert(0, point)
+        found += groups.values()
+    return [group for group in found if any(point.runs[SPECIALISED].status == "done" for point in group)]
 
 
 def _points(database: Database, which: str, values: list[Any]) -> list[SweepPoint]:

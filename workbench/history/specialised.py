@@ -103,9 +103,4 @@ def _candidate(row: tuple[Any, ...]) -> Candidate:
 def alike(database: Database, experiment: int) -> list[SweepPoint]:
     """The experiment, and those of its sweep that differ from it in their seeds alone; itself first."""
     group = next((group for group in specialised_groups(database) if any(one.experiment == experiment for one in group)), [])
-    own = next((_seedless(one) for one in group if one.experiment == experiment), None)
-    return sorted((one for one in group if _seedless(one) == own), key=lambda one: one.experiment != experiment)
-
-
-def _seedless(point: SweepPoint) -> dict[str, Any]:
-    return {path: value for path, value in point.point.items() if path not in ("seed", "teacher_seed")}
+    return sorted(group, key=lambda one: one.experiment != experiment)

@@ -421,6 +421,8 @@ class History:
             )
             whole[part] = whole.get(part, {}) | {"epochs": config.training.epochs}
             whole.pop("refit", None)
+            if row["role"] == "baseline":  # alone in its experiment, as a generalist is that specialists are to follow
+                whole.pop("specialists", None)
             name = f"{row['experiment'].removesuffix(', continued')}, continued"
             experiment = self._add_experiment(name, json.dumps(whole | {"name": name}), "waiting")
             teachers = parents(self._database, run)
