@@ -184,6 +184,8 @@ def test_that_an_experiment_interrupted_anywhere_ends_as_one_left_alone(history:
     [
         ({"specialists": {"count": 11}}, "specialists.count"),
         ({"specialists": {"size": 10}}, "specialists.size"),
+        ({"specialists": {"size": 0, "count": 1}}, "specialists.count"),
+        ({"specialists": {"size": 0, "count": 10}}, "specialists.count"),
         ({"specialists": {"size": 1}}, "specialists.size"),
         ({"specialists": {"by_hand": ["3"]}}, "specialists.by_hand.0"),
         ({"specialists": {"by_hand": ["3, 4", "3, nobody"]}}, "specialists.by_hand.1"),
@@ -198,6 +200,13 @@ def test_that_specialists_that_cannot_be_are_refused_before_anything_is_trained(
     with pytest.raises(ConfigError) as caught:
         engine().check(specialised(**changes), lambda run: pytest.fail("no past run"))
     assert caught.value.path == path
+
+
+def test_that_a_generalist_with_its_specialists_cannot_teach_and_says_why(history: History) -> None:
+    launch(history, specialised(specialists__students=False))
+    whole = named(history, SPECIALISED).id
+    with pytest.raises(ConfigError, match=f"run {whole} has no weights of its own"):
+        engine().check(tiny(teachers=[{"run": whole}]), history.past_run)
 
 
 def test_that_a_specialist_whose_weights_are_gone_is_named_with_what_depends_on_it(history: History) -> None:

@@ -262,7 +262,12 @@ class Engine:
         classes = len(data.classes)
         if config.count > classes and not config.by_hand:
             raise ConfigError("specialists.count", f"{config.count} subsets are more than the {classes} classes of {data.name}")
-        if config.size >= classes:
+        if not config.size and not config.by_hand and config.count in (1, classes):
+            what = "all classes" if config.count == 1 else "one class"
+            raise ConfigError(
+                "specialists.count", f"{config.count} would make subsets of {what}; choose another, or set specialists.size"
+            )
+        if config.size >= classes and not config.by_hand:
             raise ConfigError("specialists.size", f"must be below {classes}, the number of classes of {data.name}")
         for place, subset in enumerate(self._by_hand(config, data)):
             check_subset(subset, data, f"specialists.by_hand.{place}")
@@ -272,6 +277,8 @@ class Engine:
             run = past(number)
         except WorkbenchError as error:
             raise ConfigError(path, str(error)) from None
+        if run.config.combination is not None and run.config.distillation is None:
+            raise ConfigError(path, f"run {number} has no weights of its own: it is a generalist with its specialists; pick one")
         if run.status != "done" or run.weights is None:
             raise ConfigError(path, f"run {number} is {run.status}; pick a finished run, see `workbench runs`")
         theirs = run.config.data
