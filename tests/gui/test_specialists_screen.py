@@ -84,6 +84,7 @@ def test_that_a_person_goes_from_a_generalist_to_the_verdict_on_an_image(qtbot: 
     type_number(qtbot, page.editors["count"].field, "11")  # type: ignore[arg-type]
     qtbot.waitUntil(lambda: page.error.isVisible(), timeout=WAIT)
     assert page.error.text() == "11 subsets are more than the 10 classes of digits."
+    assert page.share.text() == ""
     type_number(qtbot, page.editors["count"].field, "2")  # type: ignore[arg-type]
     qtbot.waitUntil(lambda: page.found is not None and page.found.config.count == 2, timeout=WAIT)
 

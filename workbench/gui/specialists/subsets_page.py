@@ -105,6 +105,7 @@ class SubsetsPage(QWidget):
         """Say why there are no subsets."""
         self.found = None
         self._show()
+        self.share.setText("")
         self.error.setText(sentence)
         self.error.show()
 
