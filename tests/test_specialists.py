@@ -17,13 +17,14 @@ from workbench.cli import cli
 from workbench.config import ExperimentConfig
 from workbench.distill import checkpoints
 from workbench.driver import Control
-from workbench.errors import ConfigError
+from workbench.errors import ConfigError, DataError
 from workbench.events import Event, Metrics
 from workbench.experiment import continue_run, run_experiment
 from workbench.history import changes, reading
 from workbench.history.database import open_database, open_for_reading
 from workbench.history.writing import History
 from workbench.plan import ALONE, SPECIALISED
+from workbench.questions import bias_samples
 from workbench.specialist_results import coverage, summary
 from workbench.sweep import expand
 
@@ -281,3 +282,20 @@ def test_that_a_finished_specialist_goes_on_as_a_run_of_its_own(history: History
     assert run_experiment(engine(), history, number, Control(), lambda event: None) == "done"
     continued = rows(history, number)[-1]
     assert (continued.role, continued.epochs, continued.status) == ("specialist", 6, "done")
+
+
+@pytest.mark.parametrize(("name", "words"), [("specialist 1", "is a specialist"), (SPECIALISED, "with its specialists")])
+def test_that_what_has_no_logits_of_its_own_for_every_class_gets_no_bias_correction(
+    history: History, name: str, words: str
+) -> None:
+    launch(history, specialised(specialists__students=False))
+    with pytest.raises(DataError, match=words):
+        bias_samples(named(history, name).id)(engine(), history)
+
+
+def test_that_a_search_without_a_student_to_choose_by_is_refused() -> None:
+    tables = specialised(specialists__students=False).to_dict()
+    tables["sweep"] = {"how": "bayes", "count": 2, "specialists.count": [2, 3]}
+    with pytest.raises(ConfigError) as caught:
+        expand(tables)
+    assert caught.value.path == "specialists.students"

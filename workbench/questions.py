@@ -354,6 +354,9 @@ def bias_samples(run: int) -> Callable[[Engine, History], BiasSamples]:
 
     def answer(engine: Engine, history: History) -> BiasSamples:
         past = history.past_run(run)
+        if past.config.specialist or (past.config.combination and not past.config.distillation):
+            what = "a specialist" if past.config.specialist else "a generalist with its specialists"
+            raise DataError(f"run {run} is {what}, which has no logits of its own for every class; pick a student or a teacher")
         data = engine.data(past.config.data, download=False)
         if past.dataset_digest != data.digest:
             raise DataError(

@@ -52,6 +52,8 @@ def first_points(tables: Mapping[str, Any]) -> Experiments:
     for _, config in at_points(tables, _probes(sweep)):
         if not config.data.validation_fraction:
             raise ConfigError("data.validation_fraction", "must be above 0: the Bayesian search chooses on validation")
+        if config.specialists and not config.specialists.students:
+            raise ConfigError("specialists.students", "must be true: the Bayesian search chooses by the student")
     found = _suggestion(tables, sweep, [])
     if not found:
         raise ConfigError("sweep", "no combination of these settings can be done; see what of them goes together")

@@ -284,3 +284,16 @@ def test_that_an_error_between_two_classes_of_a_subset_is_inside() -> None:
     assert share_inside([(0, 1), (1, 3), (0, 3)], errors) == 7 / 8
     assert share_inside([], errors) == 0
     assert share_inside([(0, 1)], np.zeros((4, 4), int)) is None
+
+
+def test_that_the_history_offers_for_a_run_only_what_goes_with_it(qtbot: QtBot, window: MainWindow) -> None:
+    window.setup.show_config(specialised(specialists__students=False))
+    wait_checked(qtbot, window)
+    launch_and_finish(qtbot, window)
+    wait_history(qtbot, window, 4)
+    window.tabs.setCurrentWidget(window.history)
+    offered = {}
+    for run in (1, 2, 4):
+        window.history.select_runs([run])
+        offered[run] = {name for name in ("teacher", "bias", "epochs") if window.history.buttons[name].isEnabled()}
+    assert offered == {1: {"teacher", "bias", "epochs"}, 2: {"teacher", "epochs"}, 4: set()}

@@ -42,6 +42,7 @@ from workbench.gui.history.model import SORT_ROLE, HistoryModel, Index
 from workbench.gui.run_feed import AskHistory
 from workbench.history import changes, reading
 from workbench.history.reading import ExperimentRow, RunDetails, RunRow
+from workbench.plan import SPECIALISED
 from workbench.questions import BiasSamples, many
 
 LOOK_MILLISECONDS = 1500
@@ -273,11 +274,13 @@ class HistoryScreen(QWidget):
         self.buttons["open"].setEnabled(bool(runs))
         self.buttons["compare"].setEnabled(bool(runs))
         self.buttons["delete"].setEnabled(self.tree.selectionModel().hasSelection())
-        self.buttons["teacher"].setEnabled(len(runs) == 1)
         self.buttons["resume"].setEnabled(bool(self._to_resume()))
         chosen = self._chosen_row()
-        self.buttons["bias"].setEnabled(chosen is not None and chosen.status == "done")
-        self.buttons["epochs"].setEnabled(len(runs) == 1 and self._chosen_row() is not None)
+        trained = chosen is not None and chosen.name != SPECIALISED
+        self.buttons["teacher"].setEnabled(len(runs) == 1 and (trained or chosen is None))
+        correctable = trained and chosen is not None and chosen.status == "done" and chosen.role != "specialist"
+        self.buttons["bias"].setEnabled(correctable)
+        self.buttons["epochs"].setEnabled(len(runs) == 1 and trained)
         if self._details is not None and (not runs or self._details.row.id != runs[0]):
             self._details = None
             self.details.clear()
