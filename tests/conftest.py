@@ -13,6 +13,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from workbench.history.writing import History
+
 os.environ["WORKBENCH_LOCKS"] = tempfile.mkdtemp(prefix="workbench-locks-")  # a training elsewhere is none of ours
 atexit.register(shutil.rmtree, os.environ["WORKBENCH_LOCKS"], ignore_errors=True)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch loads: faster on a busy machine
@@ -25,6 +27,13 @@ hypothesis.settings.load_profile("workbench")
 def history_path(tmp_path: Path) -> Path:
     """Where a test's history will be."""
     return tmp_path / "experiments.db"
+
+
+@pytest.fixture
+def history(history_path: Path) -> Iterator[History]:
+    """A history without anything in it."""
+    with History(history_path) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from workbench.driver import Control
     from workbench.engine import Engine
     from workbench.events import Event
+    from workbench.history.reading import RunRow
     from workbench.history.writing import History
 
 TINY: dict[str, Any] = {
@@ -41,6 +43,17 @@ DIVERGING: dict[str, Any] = {
 def tiny(**changes: Any) -> ExperimentConfig:
     """The tiny experiment with dotted paths changed; a dot is written as two underscores."""
     return ExperimentConfig.from_dict(with_values(TINY, [(key.replace("__", "."), value) for key, value in changes.items()]))
+
+
+def specialised(**changes: Any) -> ExperimentConfig:
+    """A generalist of few epochs, two specialists with dropout and jitter that draw random numbers, and students."""
+    given: dict[str, Any] = {
+        "teachers": [{"model": "mlp", "layers": 1, "units": 16, "dropout": 0.2}],
+        "specialists": {"count": 2, "size": 4},
+        "specialist_training": {"epochs": 4, "jitter": 1},
+        "transfer__fraction": 1.0,
+    }
+    return tiny(**(given | changes))
 
 
 @functools.cache
@@ -94,6 +107,15 @@ def launch(history: History, config: ExperimentConfig, control: Control | None =
     events: list[Event] = []
     status = run_experiment(engine(), history, history.enqueue(config), control or Control(), events.append)
     return status, events
+
+
+def rows(history: History, experiment: int = 1) -> list[RunRow]:
+    """The runs of an experiment in their order."""
+    from workbench.history.database import open_for_reading
+    from workbench.history.reading import experiment_rows
+
+    with closing(open_for_reading(history.path)) as database:
+        return experiment_rows(database, experiment)
 
 
 def add_run(history: History, experiment: int, role: str, config: RunConfig | None = None, parents: Sequence[int] = ()) -> int:

@@ -62,8 +62,8 @@ def pack(database: Database) -> None:
         database.execute("DELETE FROM runs WHERE id NOT IN (SELECT run FROM members)")
         database.execute("DELETE FROM lineage WHERE child NOT IN (SELECT id FROM runs)")
         # teachers that an experiment outside made stay in it, which then has no members of its own
-        database.execute("INSERT INTO members SELECT experiment, 0, id, role, 0 FROM runs"
-                         f" WHERE experiment NOT IN ({marks}) GROUP BY experiment")  # fmt: skip
+        database.execute("INSERT INTO members SELECT experiment, row_number() OVER (PARTITION BY experiment ORDER BY id) - 1, id,"
+                         f" role, 0 FROM runs WHERE experiment NOT IN ({marks})")  # fmt: skip
         database.execute(f"UPDATE experiments SET status = 'done', message = '' WHERE id NOT IN ({marks})")
         database.execute("DELETE FROM experiments WHERE id NOT IN (SELECT experiment FROM runs)")
         database.execute("DELETE FROM sweeps WHERE id NOT IN (SELECT sweep FROM experiments WHERE sweep IS NOT NULL)")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,6 @@ from workbench.history.writing import Entry, History
 from workbench.plan import plan
 from workbench.recipes import recipe_paths, recipe_tables
 from workbench.sweep import Point, expand
-
-
-@pytest.fixture
-def history(tmp_path: Path) -> Iterator[History]:
-    with History(tmp_path / "experiments.db") as opened:
-        yield opened
 
 
 def enter(history: History, config: ExperimentConfig, status: str = "done", **figures: dict[str, float]) -> int:

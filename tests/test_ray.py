@@ -18,7 +18,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from tests.experiments import engine, tiny
+from tests.experiments import engine, rows, specialised, tiny
 from workbench import ray_executor, remote
 from workbench.cli import cli
 from workbench.config import ExperimentConfig
@@ -39,17 +39,6 @@ pytestmark = pytest.mark.timeout(300)  # workers import torch, which takes long 
 here = pytest.mark.skipif(not ray_executor.installed(), reason="Ray, the extra `ray`, is not installed")
 
 
-def specialised(**changes: Any) -> ExperimentConfig:
-    """A generalist, two specialists with dropout and jitter that draw random numbers, and students."""
-    given: dict[str, Any] = {
-        "teachers": [{"model": "mlp", "layers": 1, "units": 16, "dropout": 0.2}],
-        "specialists": {"count": 2, "size": 4},
-        "specialist_training": {"epochs": 4, "jitter": 1},
-        "transfer__fraction": 1.0,
-    }
-    return tiny(**(given | changes))
-
-
 LONG = {"epochs": 100, "jitter": 1, "batch_size": 32}
 """Specialists that take some seconds."""
 
@@ -63,12 +52,6 @@ def workers() -> Iterator[Engine]:
 
 
 @pytest.fixture
-def history(tmp_path: Path) -> Iterator[History]:
-    with History(tmp_path / "experiments.db") as opened:
-        yield opened
-
-
-@pytest.fixture
 def other(tmp_path: Path) -> Iterator[History]:
     with History(tmp_path / "other.db") as opened:
         yield opened
@@ -77,11 +60,6 @@ def other(tmp_path: Path) -> Iterator[History]:
 def do(by: Engine, history: History, config: ExperimentConfig, control: Control | None = None) -> tuple[str, list[Event]]:
     events: list[Event] = []
     return run_experiment(by, history, history.enqueue(config), control or Control(), events.append), events
-
-
-def rows(history: History, experiment: int = 1) -> list[reading.RunRow]:
-    with closing(open_for_reading(history.path)) as database:
-        return reading.experiment_rows(database, experiment)
 
 
 def weights(history: History, run: int) -> dict[str, torch.Tensor]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.experiments import engine, launch, tiny
+from tests.experiments import engine, launch, rows, tiny
 from workbench.driver import Control
 from workbench.errors import ConfigError
 from workbench.events import Event, Metrics
@@ -19,17 +18,6 @@ from workbench.history.writing import History
 
 REFIT = tiny(refit=True, training__epochs=6, training__learning_rate=0.02, transfer__fraction=1.0)
 WHOLE = {"data__validation_fraction": 0.0, "training__keep": "last", "teacher_training__keep": "last"}
-
-
-@pytest.fixture
-def history(tmp_path: Path) -> Iterator[History]:
-    with History(tmp_path / "experiments.db") as opened:
-        yield opened
-
-
-def rows(history: History, experiment: int = 1) -> list[reading.RunRow]:
-    with closing(open_for_reading(history.path)) as database:
-        return reading.experiment_rows(database, experiment)
 
 
 def test_that_every_model_is_trained_again_on_all_cases_for_the_epochs_that_were_best(history: History) -> None:
@@ -125,3 +113,14 @@ def test_that_nothing_can_be_chosen_without_validation(changes: dict[str, object
     with pytest.raises(ConfigError) as caught:
         tiny(**WHOLE | changes)
     assert caught.value.path == path
+
+
+def test_that_teachers_trained_elsewhere_are_numbered_with_those_refitted_here(history: History) -> None:
+    launch(history, tiny(**WHOLE, training__epochs=1, distillation__baseline=False))
+    again = tiny(refit=True, training__keep="last", teacher_training__keep="last", distillation__baseline=False)
+    assert launch(history, again)[0] == "done"
+    assert [(row.id, row.name) for row in rows(history, 2)][:2] == [(1, "teacher 1, refitted"), (2, "teacher 2, refitted")]
+    launch(history, again)
+    assert [row.name for row in rows(history, 3)][:2] == ["teacher 1, refitted", "teacher 2, refitted"]
+    launch(history, tiny(**WHOLE, training__epochs=2, distillation__baseline=False))
+    assert [row.name for row in rows(history, 4)][:2] == ["teacher 1", "teacher 2"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -42,12 +41,6 @@ QUICK: dict[str, Any] = TINY | {"training": {"epochs": 1, "batch_size": 64}, "tr
 
 def tables(axes: dict[str, Any], count: int = 4, **more: Any) -> dict[str, Any]:
     return QUICK | {"distillation": {"baseline": False}, "sweep": {"how": "bayes", "count": count} | more | axes}
-
-
-@pytest.fixture
-def history(history_path: Path) -> Iterator[History]:
-    with History(history_path) as opened:
-        yield opened
 
 
 def enqueue(history: History, recipe: dict[str, Any]) -> int:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from tests.experiments import engine, launch, tiny
+from tests.experiments import engine, launch, rows, specialised, tiny
 from workbench.cli import cli
 from workbench.config import ExperimentConfig
 from workbench.distill import checkpoints
@@ -27,28 +27,6 @@ from workbench.plan import ALONE, SPECIALISED
 from workbench.questions import bias_samples
 from workbench.specialist_results import coverage, summary
 from workbench.sweep import expand
-
-
-def specialised(**changes: Any) -> ExperimentConfig:
-    """A generalist of few epochs, two specialists, and students."""
-    given: dict[str, Any] = {
-        "teachers": [{"model": "mlp", "layers": 1, "units": 16, "dropout": 0.2}],
-        "specialists": {"count": 2, "size": 4},
-        "specialist_training": {"epochs": 4, "jitter": 1},
-        "transfer__fraction": 1.0,
-    }
-    return tiny(**(given | changes))
-
-
-@pytest.fixture
-def history(tmp_path: Path) -> Iterator[History]:
-    with History(tmp_path / "experiments.db") as opened:
-        yield opened
-
-
-def rows(history: History, experiment: int = 1) -> list[reading.RunRow]:
-    with closing(open_for_reading(history.path)) as database:
-        return reading.experiment_rows(database, experiment)
 
 
 def named(history: History, name: str, experiment: int = 1) -> reading.RunRow:

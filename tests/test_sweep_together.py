@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from tests.experiments import DIVERGING, TINY, engine
+from tests.experiments import DIVERGING, TINY, engine, rows
 from workbench import device_lease, driver
 from workbench.cli import cli
 from workbench.distill import checkpoints, together
@@ -28,12 +28,6 @@ from workbench.progress import numbers
 from workbench.sweep import expand
 
 SWEEP: dict[str, Any] = {"distillation.temperature": [1.0, 4.0, 20.0], "seeds": 2}
-
-
-@pytest.fixture
-def history(tmp_path: Path) -> Iterator[History]:
-    with History(tmp_path / "experiments.db") as opened:
-        yield opened
 
 
 def enqueue(history: History, sweep: dict[str, Any] = SWEEP, **changes: Any) -> list[int]:
@@ -55,11 +49,6 @@ def do_all(history: History, experiments: list[int]) -> list[Event]:
             done |= statuses.keys()
             events += more
     return events
-
-
-def rows(history: History, experiment: int) -> list[reading.RunRow]:
-    with closing(open_for_reading(history.path)) as database:
-        return reading.experiment_rows(database, experiment)
 
 
 def student(history: History, experiment: int) -> reading.RunRow:

@@ -10,7 +10,8 @@ from PySide6.QtCore import QModelIndex, Qt
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 
-from tests.gui.driving import WAIT, launch_and_finish, make_small, wait_history
+from tests.experiments import tiny
+from tests.gui.driving import WAIT, launch_and_finish, make_small, wait_checked, wait_history
 from workbench.config import ExperimentConfig
 from workbench.gui.history.model import COLUMNS, SORT_ROLE, HistoryModel
 from workbench.gui.history.screen import HistoryScreen
@@ -209,3 +210,20 @@ def test_that_a_comparison_follows_a_run_of_another_program(qtbot: QtBot, window
         qtbot.waitUntil(lambda: window.compare.plot.points(run) == 1, timeout=WAIT)
         history.write_metrics([Metrics(run, 2, 2.0, 0.2, (("val_accuracy", 0.6),))])
         qtbot.waitUntil(lambda: window.compare.plot.points(run) == 2, timeout=WAIT)
+
+
+def test_that_columns_first_filled_by_a_teacher_have_room_for_what_is_trained_later(qtbot: QtBot, window: MainWindow) -> None:
+    window.setup.show_config(tiny(data__validation_fraction=0.0, training__keep="last", teacher_training__keep="last"))
+    wait_checked(qtbot, window)
+    launch_and_finish(qtbot, window)
+    window.tabs.setCurrentWidget(window.history)
+    wait_history(qtbot, window, 4)
+    window.setup.show_config(tiny())
+    wait_checked(qtbot, window)
+    launch_and_finish(qtbot, window)
+    wait_history(qtbot, window, 8)
+    window.tabs.setCurrentWidget(window.history)
+    tree = window.history.tree
+    tree.expandAll()
+    for column in range(2, window.history.model.columnCount()):
+        assert tree.columnWidth(column) >= tree.sizeHintForColumn(column), column

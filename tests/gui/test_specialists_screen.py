@@ -12,8 +12,8 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QApplication, QMenu
 from pytestqt.qtbot import QtBot
 
+from tests.experiments import specialised
 from tests.gui.driving import WAIT, launch_and_finish, type_number, wait_checked, wait_history
-from tests.test_specialists import specialised
 from workbench.config import SpecialistsConfig, TeacherConfig
 from workbench.gui.main_window import MainWindow
 from workbench.gui.specialists.canvas import Canvas

@@ -23,12 +23,6 @@ from workbench.history.writing import Artefact, History, Started
 
 
 @pytest.fixture
-def history(history_path: Path) -> Iterator[History]:
-    with History(history_path) as opened:
-        yield opened
-
-
-@pytest.fixture
 def database(history: History) -> Iterator[Database]:
     with closing(open_for_reading(history.path)) as opened:
         yield opened

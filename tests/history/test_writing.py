@@ -9,7 +9,6 @@ import os
 import signal
 import struct
 import zlib
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -34,12 +33,6 @@ CONFIG = RunConfig(
     transfer=TransferConfig(leave_out=(3,)),
     distillation=DistillationConfig(temperature=2),
 )
-
-
-@pytest.fixture
-def history(history_path: Path) -> Iterator[History]:
-    with History(history_path) as opened:
-        yield opened
 
 
 def ask(history: History, sql: str, *values: Any) -> list[tuple[Any, ...]]:

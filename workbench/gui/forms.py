@@ -160,6 +160,16 @@ class Editor(QWidget):
         self._error.setText(reason)
         self._error.setVisible(bool(reason))
 
+    def check(self) -> bool:
+        """Say what is wrong with the value by itself; whether nothing is."""
+        value, reason = self.value(), ""
+        try:
+            checked(self.option, value, self.option.name)
+        except ConfigError as error:
+            reason = "is not a number" if isinstance(value, float) and math.isnan(value) else error.reason
+        self.set_error(reason)
+        return not reason
+
     @property
     def error(self) -> str:
         """What is said to be wrong."""
@@ -238,16 +248,10 @@ class Form(QWidget):
 
     def check(self) -> bool:
         """Say beside each field what is wrong with it by itself; whether nothing is."""
-        right = True
-        for name, editor in self.editors.items():
-            try:
-                checked(editor.option, editor.value(), name)
-                editor.set_error("")
-            except ConfigError as error:
-                reason = "is not a number" if isinstance(editor.value(), float) and math.isnan(editor.value()) else error.reason
-                self.show_error(name, reason)
-                right = False
-        return right
+        wrong = [editor for editor in self.editors.values() if not editor.check()]
+        if any(editor.option.setting.advanced for editor in wrong):
+            self.unfold()
+        return not wrong
 
     @property
     def unfinished(self) -> bool:

@@ -30,13 +30,13 @@ _OWN = (
     f"SELECT r.id, r.experiment, e.name AS experiment_name, r.role, r.name, 0 AS reused, {_FIELDS}"
     " FROM runs r JOIN experiments e ON e.id = r.experiment"
 )
-_REFITTED = "', refitted'"
+_WHOLE = "coalesce(json_extract({run}.config, '$.data.validation_fraction'), 1) = 0"  # trained on all cases
 _USED = (  # a run that another experiment made has there a name that means nothing here
     "SELECT r.id, m.experiment, e.name AS experiment_name, m.role, CASE WHEN NOT m.reused THEN r.name"
-    " WHEN m.role IN ('teacher', 'specialist') THEN m.role || ' ' || (SELECT count(*) FROM members o JOIN runs q ON q.id = o.run"
-    " WHERE o.experiment = m.experiment AND o.position <= m.position AND o.role = m.role"
-    f" AND (instr(q.name, {_REFITTED}) > 0) = (instr(r.name, {_REFITTED}) > 0)) ELSE m.role END"
-    f" || iif(m.reused AND instr(r.name, {_REFITTED}), {_REFITTED}, '') AS name, m.reused,"
+    " ELSE m.role || CASE WHEN m.role IN ('teacher', 'specialist') THEN ' ' || (SELECT count(*) FROM members o"
+    " JOIN runs q ON q.id = o.run WHERE o.experiment = m.experiment AND o.position <= m.position AND o.role = m.role"
+    f" AND ({_WHOLE.format(run='q')}) = ({_WHOLE.format(run='r')})) ELSE '' END"
+    f" || iif(json_extract(e.config, '$.refit') AND {_WHOLE.format(run='r')}, ', refitted', '') END AS name, m.reused,"
     f" {_FIELDS} FROM members m JOIN runs r ON r.id = m.run JOIN experiments e ON e.id = m.experiment"
 )
 

@@ -38,7 +38,7 @@ from workbench.errors import ConfigError
 from workbench.gui.dialogs import MoreEpochsDialog
 from workbench.gui.forms import label
 from workbench.gui.history.bias_dialog import BiasDialog
-from workbench.gui.history.model import SORT_ROLE, HistoryModel, Index
+from workbench.gui.history.model import COLUMNS, SORT_ROLE, HistoryModel, Index
 from workbench.gui.run_feed import AskHistory
 from workbench.history import changes, reading
 from workbench.history.reading import ExperimentRow, RunDetails, RunRow
@@ -47,6 +47,7 @@ from workbench.questions import BiasSamples, many
 
 LOOK_MILLISECONDS = 1500
 UNDER_WAY = ("running", "waiting")
+CELL_MARGIN = 16
 UNFOLDED = 50
 """So many of the newest experiments are shown with their runs at first, those of sweeps apart."""
 
@@ -258,8 +259,10 @@ class HistoryScreen(QWidget):
                     self.tree.expand(index)
         self.pages.setCurrentIndex(1 if experiments else 0)
         if first and experiments:
-            for column in range(self.model.columnCount()):
-                self.tree.resizeColumnToContents(column)
+            for place, column in enumerate(COLUMNS):
+                self.tree.resizeColumnToContents(place)
+                room = self.tree.fontMetrics().horizontalAdvance(column.widest) + CELL_MARGIN
+                self.tree.setColumnWidth(place, max(self.tree.columnWidth(place), room if column.widest else 0))
         self._select()
 
     def _filtered(self, text: str) -> None:

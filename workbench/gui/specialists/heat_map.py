@@ -62,7 +62,7 @@ class HeatMap(QWidget):
 
     def dress(self) -> None:
         """Take the colours of the theme."""
-        shown = self._matrix[np.ix_(self._order, self._order)].astype(float)
+        shown = self._matrix[np.ix_(self._order, self._order)].astype(float) - self._middle()
         np.fill_diagonal(shown, np.nan)
         self._largest = float(np.nanmax(np.abs(shown))) if shown.size > 1 and np.nanmax(np.abs(shown)) else 1.0
         share = (np.abs(np.nan_to_num(shown)) / self._largest)[..., None] ** 0.75  # so that small ones are seen too
@@ -142,12 +142,20 @@ class HeatMap(QWidget):
             painter.drawText(QRectF(0, -high / 2, LONGEST_NAME + 4, high), Qt.AlignmentFlag.AlignVCenter, name)
             painter.restore()
 
+    def _apart(self) -> np.ndarray:
+        """The numbers of different classes."""
+        return self._matrix[~np.eye(len(self._matrix), dtype=bool)]
+
+    def _middle(self) -> float:
+        """Their median: predictions of different classes go against each other, since they sum to 1, all in all."""
+        return float(np.median(self._apart())) if len(self._matrix) > 1 else 0.0
+
     def _paint_legend(self, painter: QPainter, area: QRectF) -> None:
         painter.setPen(QColor(theme.current().faint))
-        apart = self._matrix[~np.eye(len(self._matrix), dtype=bool)]
-        low, high = (float(apart.min()), float(apart.max())) if apart.size else (0.0, 0.0)
-        below = f", orange below 0 to {low:.2g}" if low < 0 else ""
-        words = f"{self._what[:1].upper()}{self._what[1:]}: blue to {high:.2g}{below}"
+        apart = self._apart()
+        low, middle, high = (float(apart.min()), self._middle(), float(apart.max())) if apart.size else (0.0, 0.0, 0.0)
+        words = f"{self._what[:1].upper()}{self._what[1:]}: blue above the median, {middle:.2g}, up to {high:.2g}"
+        words += f"; orange below it, down to {low:.2g}" if low < middle else ""
         room = QRectF(2, area.bottom() + 4, self.width() - 4, LEGEND - 6)
         painter.drawText(room, Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap, words)
 

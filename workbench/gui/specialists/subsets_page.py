@@ -15,7 +15,7 @@ from workbench.gui.forms import Editor, label
 from workbench.gui.setup.pictures import to_pixmap
 from workbench.gui.specialists.cards import SIDE, Cards
 from workbench.gui.specialists.heat_map import HeatMap
-from workbench.settings import checked, options_of
+from workbench.settings import options_of
 from workbench.specialist_questions import SubsetsFound, share_inside
 
 SETTLE_MILLISECONDS = 250
@@ -135,15 +135,7 @@ class SubsetsPage(QWidget):
 
     def _ask(self) -> None:
         """Ask for other subsets, once nothing is wrong with a field by itself."""
-        right = True
-        for name, editor in self.editors.items():
-            try:
-                checked(editor.option, editor.value(), name)
-                editor.set_error("")
-            except ConfigError as error:
-                editor.set_error(error.reason)
-                right = False
-        if not right:
+        if not all([editor.check() for editor in self.editors.values()]):
             return
         values: dict[str, Any] = {name: editor.value() for name, editor in self.editors.items()}
         try:
