@@ -47,8 +47,8 @@ def test_that_a_generalist_is_followed_by_specialists_all_together_and_students(
         ("specialist", "specialist 2", "done"),
         ("generalist", SPECIALISED, "done"),
         ("baseline", "baseline", "done"),
-        ("student", ALONE, "done"),
         ("student", "student", "done"),
+        ("student", ALONE, "done"),
     ]
     parents = {row.name: history.members(1)[place].parents for place, row in enumerate(found)}
     first = found[0].id

@@ -75,8 +75,8 @@ def plan(config: ExperimentConfig, past_config: Callable[[int], RunConfig]) -> t
     return tuple(runs)
 
 
-SPECIALISED = "generalist with its specialists"
-ALONE = "student of the generalist"
+SPECIALISED = "combined"
+ALONE = "generalist's student"
 """Names of runs that stand beside others of their role."""
 
 
@@ -113,8 +113,8 @@ def specialists_plan(
         runs.append(PlannedRun(role="baseline", name="baseline", config=baseline_of(config)))
     alone = student_of(config)
     of_all = dataclasses.replace(alone, combination=about.combination)
-    runs.append(PlannedRun(role="student", name=ALONE, config=alone, above=(generalist,)))
     runs.append(PlannedRun(role="student", name="student", config=of_all, parents=everybody, above=(generalist,)))
+    runs.append(PlannedRun(role="student", name=ALONE, config=alone, above=(generalist,)))
     return tuple(runs)
 
 

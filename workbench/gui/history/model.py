@@ -45,9 +45,7 @@ def _spent(seconds: float) -> str:
 COLUMNS = (
     Column("Experiment / run", "The experiment's name, and below it its runs.", lambda row: row.name, number=False),
     Column("Run", "The run's number in this history.", lambda row: row.id),
-    Column(
-        "Status", "How the run ended.", lambda row: "reused" if row.reused else row.status, number=False, widest="interrupted"
-    ),
+    Column("Status", "How the run ended.", lambda row: "reused" if row.reused else row.status, number=False),
     Column(
         "Role", "Teacher, student, baseline, generalist or specialist.", lambda row: row.role, number=False, widest="generalist"
     ),
@@ -55,8 +53,8 @@ COLUMNS = (
     Column("Model", "The model and its size.", lambda row: row.model, number=False),
     Column("T", "Temperature.", lambda row: row.temperature, lambda value: f"{value:g}"),
     Column("w", "Hard weight.", lambda row: row.hard_weight, lambda value: f"{value:g}"),
-    Column("Val.", "Accuracy on the validation split.", lambda row: row.figures.get("val_accuracy"), _percent, widest="100.00%"),
-    Column("Test", "Accuracy on the test split.", lambda row: row.figures.get("test_accuracy"), _percent, widest="100.00%"),
+    Column("Val.", "Accuracy on the validation split.", lambda row: row.figures.get("val_accuracy"), _percent, widest="99.99%"),
+    Column("Test", "Accuracy on the test split.", lambda row: row.figures.get("test_accuracy"), _percent, widest="99.99%"),
     Column("Errors", "Errors on the test split.", lambda row: row.figures.get("test_errors"), lambda value: f"{value:,.0f}"),
     Column("Parameters", "Trainable parameters.", lambda row: row.parameters, lambda value: f"{value:,}"),
     Column("Time", "Time spent training, pauses left out.", lambda row: row.train_seconds, _spent),

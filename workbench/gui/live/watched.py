@@ -13,6 +13,7 @@ from workbench.events import RunStarted
 from workbench.gui.curve_plot import Line, Reference
 from workbench.history import reading
 from workbench.history.reading import Curve, RunRow
+from workbench.plan import ALONE
 from workbench.questions import many
 from workbench.sweep import Point, words
 
@@ -161,11 +162,12 @@ def accuracy_lines(found: LiveCurves, followed: int) -> list[Line]:
 
 
 def references(rows: Iterable[RunRow]) -> list[Reference]:
-    """The ensemble's and the baseline's validation accuracy, of the runs of one experiment."""
+    """The ensemble's and the baseline's validation accuracy, of the runs of one experiment; with specialists the ensemble is
+    all of them."""
     found: dict[str, Reference] = {}
     for row in rows:
         ensemble = row.figures.get("ensemble_val_accuracy")
-        if ensemble is not None:
+        if ensemble is not None and row.name != ALONE:
             found["ensemble"] = Reference("ensemble", "ensemble", ensemble, ENSEMBLE)
         if row.role == "baseline" and "val_accuracy" in row.figures:
             found["baseline"] = Reference("baseline", "baseline", row.figures["val_accuracy"], BASELINE)
