@@ -25,7 +25,7 @@ def delete(database: Database, runs: Sequence[int], experiments: Sequence[int] =
             row = database.execute("SELECT status FROM runs WHERE id = ?", [run]).fetchone()
             if row and row[0] in ("running", "waiting"):
                 raise HistoryError(f"run {run} is {row[0]}; stop it before you delete it")
-            database.execute("INSERT OR IGNORE INTO bin VALUES (?, ?)", [run, now()])
+            database.execute("INSERT OR IGNORE INTO bin (run, deleted) VALUES (?, ?)", [run, now()])
         for experiment in experiments:
             row = database.execute("SELECT claimed_by FROM queue WHERE experiment = ?", [experiment]).fetchone()
             if row and row[0]:

@@ -19,7 +19,7 @@ from workbench.errors import CannotWrite, HistoryError
 from workbench.paths import free_space
 
 APPLICATION_ID = 0x44575242  # "DWRB"
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_SECONDS = 30.0
 
 SQLITE_VERSION: str = sqlite3.sqlite_version
