@@ -31,17 +31,22 @@ _OWN = (
     " FROM runs r JOIN experiments e ON e.id = r.experiment"
 )
 _WHOLE = "coalesce(json_extract({run}.config, '$.data.validation_fraction'), 1) = 0"  # trained on all cases
-_USED = (  # a run that another experiment made has there a name that means nothing here
-    "SELECT r.id, m.experiment, e.name AS experiment_name, m.role, CASE WHEN NOT m.reused THEN r.name"
+USED_NAME = (  # a run that another experiment made has there a name that means nothing here
+    "CASE WHEN NOT m.reused THEN r.name"
     " ELSE m.role || CASE WHEN m.role IN ('teacher', 'specialist') THEN ' ' || (SELECT count(*) FROM members o"
     " JOIN runs q ON q.id = o.run WHERE o.experiment = m.experiment AND o.position <= m.position AND o.role = m.role"
     f" AND ({_WHOLE.format(run='q')}) = ({_WHOLE.format(run='r')})) ELSE '' END"
-    f" || iif(json_extract(e.config, '$.refit') AND {_WHOLE.format(run='r')}, ', refitted', '') END AS name, m.reused,"
+    f" || iif(json_extract(e.config, '$.refit') AND {_WHOLE.format(run='r')}, ', refitted', '') END"
+)
+"""What a run is called in an experiment ``e`` that uses it as its member ``m``, as SQL."""
+
+_USED = (
+    f"SELECT r.id, m.experiment, e.name AS experiment_name, m.role, {USED_NAME} AS name, m.reused,"
     f" {_FIELDS} FROM members m JOIN runs r ON r.id = m.run JOIN experiments e ON e.id = m.experiment"
 )
 
-
-_REFERENCE = "SELECT r.experiment FROM tags t JOIN runs r ON r.id = t.run WHERE t.tag = 'reference'"
+REFERENCE = "SELECT r.experiment FROM tags t JOIN runs r ON r.id = t.run WHERE t.tag = 'reference'"
+"""The experiments that came with the workbench, as SQL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +176,7 @@ def list_experiments(database: Database, *, reference: bool = True) -> list[Expe
     binned = {row[0] for row in database.execute("SELECT run FROM bin").fetchall()}
     found = database.execute(
         "SELECT e.id, e.name, e.status, e.message, e.created, e.sweep, q.rank, coalesce(q.held, 0) AS held,"
-        f" e.id IN ({_REFERENCE}) AS reference FROM experiments e"
+        f" e.id IN ({REFERENCE}) AS reference FROM experiments e"
         " LEFT JOIN queue q ON q.experiment = e.id WHERE e.deleted IS NULL ORDER BY e.id DESC"
     ).fetchall()
     experiments = []
@@ -219,7 +224,7 @@ def list_sweeps(database: Database, *, reference: bool = True) -> list[SweepRow]
         "SELECT s.id, s.name, s.created, count(e.id) AS experiments, coalesce(sum(e.status = 'done'), 0) AS done,"
         " iif(json_extract(s.config, '$.sweep.how') = 'bayes', json_extract(s.config, '$.sweep'), '') AS search FROM sweeps s"
         " JOIN experiments e ON e.sweep = s.id AND e.deleted IS NULL"
-        + ("" if reference else f" AND e.id NOT IN ({_REFERENCE})")
+        + ("" if reference else f" AND e.id NOT IN ({REFERENCE})")
         + " GROUP BY s.id ORDER BY s.id DESC"
     ).fetchall()
     found = [dict(row) for row in rows]

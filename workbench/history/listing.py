@@ -1,0 +1,316 @@
+"""Lists of many runs: which, in which order and groups; and what their cells hold, for those alone that are looked at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from sqlite_utils import Database
+
+from workbench.history.fields import Field, Vocabulary
+from workbench.history.filters import Condition, condition
+from workbench.history.reading import REFERENCE, USED_NAME, data_version
+from workbench.sweep_results import Estimate
+
+EXPERIMENT, SEEDS, NONE = "experiment", "seeds", ""
+"""Groups that are no field's: by experiment with what each reuses, by settings but for the seed, and none at all."""
+
+SPARK_POINTS = 48
+"""A small curve in a table's cell has at most so many points."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a list shows: a filter, the fields it is ordered by and whether from the greatest on, and by what it is grouped.
+
+    ``bars`` names fields whose lowest and highest value are wanted. Raises :class:`FilterError` when it is asked, where the
+    filter cannot be understood.
+    """
+
+    filter: str = ""
+    order: tuple[tuple[str, bool], ...] = ()
+    group: str = EXPERIMENT
+    reference: bool = True
+    bars: tuple[str, ...] = ()
+
+
+class Entry(NamedTuple):
+    """A run in a list; in the group of an experiment that reuses it, with the name and the role it has there."""
+
+    run: int
+    experiment: int
+    role: str
+    name: str
+    status: str
+    reused: bool
+
+
+class Head(NamedTuple):
+    """What a list says of an experiment itself. ``rank`` is its place in the queue, None where it is not in it."""
+
+    experiment: int
+    name: str
+    status: str
+    message: str
+    created: str
+    rank: float | None
+    held: bool
+    sweep: int | None
+    reference: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A stretch of a list, from entry ``start`` up to ``stop``. ``value`` is what its runs have in common."""
+
+    key: str
+    title: str
+    start: int
+    stop: int
+    value: Any = None
+    head: Head | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The runs a list shows, in its order. ``total`` counts the runs of the whole history; ``ranges`` are those of the bars."""
+
+    question: Question
+    version: int
+    entries: tuple[Entry, ...] = ()
+    groups: tuple[Group, ...] = ()
+    total: int = 0
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Columns of values, one a run in the order of ``runs``; None where a run does not have it."""
+
+    runs: tuple[int, ...]
+    columns: dict[str, list[Any]]
+
+
+def list_entries(database: Database, known: Vocabulary, question: Question) -> Listing:
+    """Answer a question: the pinned runs first, whatever the filter, then the groups."""
+    wanted = condition(question.filter, known)
+    order = [(one, down) for name, down in question.order if (one := known.get(name))]
+    by = known.get(question.group) if question.group not in (EXPERIMENT, SEEDS, NONE) else None
+    key = {EXPERIMENT: "e.id", SEEDS: _SEEDLESS, NONE: "''"}.get(question.group) or (by.sql if by else "''")
+    rows = _rows(database, question, wanted, key, order)
+    groups = _grouped(rows, order)
+    if question.group == EXPERIMENT:
+        heads = _heads(database, question)
+        there = [(key, part) for key, part in groups if key in heads]
+        bare = [] if question.filter.strip() else _without_runs(database)
+        groups = there + [(number, []) for number in bare if number in heads]
+        if not order:
+            groups.sort(key=lambda group: -group[0])
+    elif by is not None and not order:
+        groups.sort(key=lambda group: _comparable(group[0]))
+    entries: list[Entry] = []
+    stretches: list[Group] = []
+    pinned = _rows(database, question, Condition("r.id IN (SELECT run FROM marks WHERE pinned)"), "''", order, own=True)
+    if pinned:
+        entries += [row[1] for row in pinned]
+        stretches.append(Group(key="pinned", title=f"Pinned ({len(pinned)})", start=0, stop=len(pinned)))
+    for key_value, part in groups:
+        start = len(entries)
+        entries += [row[1] for row in part]
+        about = {"start": start, "stop": len(entries), "value": key_value}
+        if question.group == EXPERIMENT:
+            head = heads[key_value]
+            stretches.append(Group(key=f"e{key_value}", title=f"{head.name}  #{head.experiment}", head=head, **about))
+        else:
+            stretches.append(Group(key=f"g{key_value!r}", title=_title(by, key_value), **about))
+    (total,) = database.execute("SELECT (SELECT count(*) FROM runs) - (SELECT count(*) FROM bin)").fetchone()
+    bars = [one for name in question.bars if (one := known.get(name))]
+    return Listing(
+        question=question,
+        version=data_version(database),
+        entries=tuple(entries),
+        groups=tuple(stretches),
+        total=total,
+        ranges=_ranges(database, bars, {entry.run for entry in entries}),
+    )
+
+
+def cells(database: Database, known: Vocabulary, runs: Iterable[int], names: Sequence[str]) -> dict[int, tuple[Any, ...]]:
+    """The values of these fields of these runs, by run."""
+    found = [one for name in names if (one := known.get(name))]
+    columns = ", ".join(["r.id", *(one.sql for one in found)])
+    sql = f"SELECT {columns} FROM json_each(?) j CROSS JOIN runs r ON r.id = j.value JOIN experiments e ON e.id = r.experiment"
+    return {row[0]: tuple(row)[1:] for row in database.execute(sql, [json.dumps(list(runs))]).fetchall()}
+
+
+def means(
+    database: Database, known: Vocabulary, groups: Sequence[Sequence[Entry]], names: Sequence[str]
+) -> list[dict[str, Estimate]]:
+    """Of each group the mean of each number with its 95% interval, over those of its runs that speak for it."""
+    spoken = [[entry.run for entry in speaking(group)] for group in groups]
+    numbers = [one.name for name in names if (one := known.get(name)) and one.kind == "number"]
+    found = cells(database, known, {run for group in spoken for run in group}, numbers)
+    empty: tuple[Any, ...] = (None,) * len(numbers)
+    return [
+        {
+            name: made
+            for name, column in zip(numbers, zip(*(found.get(run, empty) for run in group), strict=True), strict=False)
+            if (made := _estimate([value for value in column if value is not None]))
+        }
+        for group in spoken
+    ]
+
+
+def speaking(entries: Sequence[Entry]) -> list[Entry]:
+    """The runs whose figures stand for a group: its students where there are any, the finished ones where there are any."""
+    for wanted in (
+        [entry for entry in entries if entry.role == "student" and entry.status == "done"],
+        [entry for entry in entries if entry.role == "student"],
+        [entry for entry in entries if entry.status == "done"],
+    ):
+        if wanted:
+            return wanted
+    return list(entries)
+
+
+def sparks(database: Database, runs: Iterable[int], metric: str = "loss") -> dict[int, np.ndarray]:
+    """A small curve of each run that has the metric: the mean of each of at most 48 stretches, float64."""
+    rows = database.execute(
+        "SELECT m.run, avg(m.value) FROM json_each(?) j CROSS JOIN runs r ON r.id = j.value"
+        " JOIN metrics m ON m.run = r.id AND m.metric = ?"
+        f" GROUP BY m.run, m.step * {SPARK_POINTS} / (max(r.step, 1) + 1) ORDER BY m.run, min(m.step)",
+        [json.dumps(list(runs)), metric],
+    ).fetchall()
+    found: dict[int, list[float]] = {}
+    for run, value in rows:
+        found.setdefault(run, []).append(value)
+    return {run: np.array(values) for run, values in found.items()}
+
+
+def values(
+    database: Database,
+    known: Vocabulary,
+    names: Sequence[str],
+    runs: Iterable[int] | None = None,
+    filter: str = "",
+    *,
+    reference: bool = True,
+) -> Table:
+    """Fields of many runs not in the bin, newest last: those of a filter, and of the given ones only where ``runs`` is said."""
+    wanted = condition(filter, known)
+    found = {one.name: one for name in names if (one := known.get(name))}
+    own = f" AND r.id IN ({', '.join(str(int(run)) for run in runs)})" if runs is not None else ""
+    sql = f"SELECT {', '.join(['r.id', *(one.sql for one in found.values())])} FROM runs r JOIN experiments e"
+    shown = f" ON e.id = r.experiment WHERE {_shown(reference)} AND ({wanted.sql}){own} ORDER BY r.id"
+    rows = database.execute(sql + shown, list(wanted.values)).fetchall()
+    columns = list(zip(*rows, strict=True)) if rows else [()] * (len(found) + 1)
+    return Table(runs=tuple(columns[0]), columns={name: list(part) for name, part in zip(found, columns[1:], strict=True)})
+
+
+_SEEDLESS = (
+    "r.role || ' · ' || r.dataset || ' · ' || r.model || coalesce(' · T ' || format('%g', r.temperature), '')"
+    " || coalesce(' · w ' || format('%g', r.hard_weight), '') || char(10) || json_remove(r.config, '$.seed')"
+    " || coalesce((SELECT group_concat(json_remove(p.config, '$.seed'), '+') FROM lineage l JOIN runs p ON p.id = l.parent"
+    " WHERE l.child = r.id), '')"
+)
+"""What runs have in common that differ in seeds alone, be it their own or their teachers'; its first line says it in short."""
+
+
+def _shown(reference: bool) -> str:
+    return "r.id NOT IN (SELECT run FROM bin)" + ("" if reference else f" AND e.id NOT IN ({REFERENCE})")
+
+
+def _rows(
+    database: Database, question: Question, wanted: Condition, key: str, order: Sequence[tuple[Field, bool]], *, own: bool = False
+) -> list[tuple[Any, Entry, tuple[Any, ...]]]:
+    """(group, entry, values it is ordered by) of each row, in order."""
+    reuses = question.group == EXPERIMENT and not own
+    sorted_by = "".join(f", {one.sql} AS o{place}" for place, (one, _) in enumerate(order))
+    terms = [f"o{place} {'DESC' if down else 'ASC'} NULLS LAST" for place, (_, down) in enumerate(order)]
+    if reuses:
+        columns = f"{key}, r.id, e.id, m.role, {USED_NAME}, r.status, m.reused"
+        source = "members m JOIN runs r ON r.id = m.run JOIN experiments e ON e.id = m.experiment AND e.deleted IS NULL"
+        terms += ["m.experiment DESC", "m.position"]
+    else:
+        columns = f"{key}, r.id, e.id, r.role, r.name, r.status, 0"
+        source = "runs r JOIN experiments e ON e.id = r.experiment"
+        terms += ["r.experiment DESC", "r.id"]
+    shown = f"{_shown(question.reference)} AND ({wanted.sql})"
+    sql = f"SELECT {columns}{sorted_by} FROM {source} WHERE {shown} ORDER BY {', '.join(terms)}"
+    found = database.execute(sql, list(wanted.values)).fetchall()
+    return [(row[0], Entry(row[1], row[2], row[3], row[4], row[5], bool(row[6])), row[7:]) for row in map(tuple, found)]
+
+
+def _grouped(rows: list[Any], order: Sequence[tuple[Field, bool]]) -> list[tuple[Any, list[Any]]]:
+    """The rows by group; groups are ordered by what those of their runs have that speak for them."""
+    found: dict[Any, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(row)
+    groups = list(found.items())
+    for place, (one, down) in reversed(list(enumerate(order))):
+        ranked = [(_middle(one, place, part), key, part) for key, part in groups]
+        there = sorted((row for row in ranked if row[0] is not None), key=lambda row: _comparable(row[0]), reverse=down)
+        groups = [(key, part) for _, key, part in there + [row for row in ranked if row[0] is None]]
+    return groups
+
+
+def _middle(one: Field, place: int, part: list[Any]) -> Any:
+    spoken = set(speaking([row[1] for row in part])) if len(part) > 1 else ()
+    found = [row[2][place] for row in part if row[2][place] is not None and (not spoken or row[1] in spoken)]
+    if not found:
+        return None
+    return sum(found) / len(found) if one.kind == "number" else found[0]
+
+
+def _comparable(value: Any) -> tuple[int, Any]:
+    """Values of any kinds in one order: numbers, then texts, then what is not there."""
+    return (2, 0) if value is None else (0, value) if isinstance(value, (int, float)) else (1, str(value).lower())
+
+
+def _heads(database: Database, question: Question) -> dict[int, Head]:
+    rows = database.execute(
+        "SELECT e.id, e.name, e.status, e.message, e.created, q.rank, coalesce(q.held, 0) > 0, e.sweep,"
+        f" e.id IN ({REFERENCE}) AS reference FROM experiments e LEFT JOIN queue q ON q.experiment = e.id"
+        " WHERE e.deleted IS NULL"
+    ).fetchall()
+    heads = [Head(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), row[7], bool(row[8])) for row in map(tuple, rows)]
+    return {head.experiment: head for head in heads if question.reference or not head.reference}
+
+
+def _without_runs(database: Database) -> list[int]:
+    """Experiments that have no runs yet, such as those that wait."""
+    rows = database.execute("SELECT id FROM experiments WHERE id NOT IN (SELECT experiment FROM members)").fetchall()
+    return [row[0] for row in rows]
+
+
+def _title(by: Field | None, value: Any) -> str:
+    if by is None:  # of what differs in seeds alone, the first line of its key
+        return str(value).split("\n", 1)[0]
+    if by.kind == "truth":
+        value = None if value is None else "yes" if value else "no"
+    shown = "none" if value is None or value == "" else f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{by.title}: {shown}"
+
+
+def _ranges(database: Database, bars: Sequence[Field], runs: set[int]) -> dict[str, tuple[float, float]]:
+    if not bars or not runs:
+        return {}
+    columns = ", ".join(f"min({one.sql}), max({one.sql})" for one in bars)
+    sql = f"SELECT {columns} FROM json_each(?) j CROSS JOIN runs r ON r.id = j.value JOIN experiments e ON e.id = r.experiment"
+    row = database.execute(sql, [json.dumps(sorted(runs))]).fetchone()
+    return {one.name: (row[2 * n], row[2 * n + 1]) for n, one in enumerate(bars) if row[2 * n] is not None}
+
+
+def _estimate(found: Sequence[float]) -> Estimate | None:
+    if not found:
+        return None
+    column = np.asarray(found, dtype=np.float64)
+    if len(column) < 2:
+        return Estimate(mean=float(column[0]), half=None, count=1)
+    from scipy.special import stdtrit
+
+    error = float(column.std(ddof=1)) / len(column) ** 0.5
+    return Estimate(mean=float(column.mean()), half=float(stdtrit(len(column) - 1, 0.975)) * error, count=len(column))
