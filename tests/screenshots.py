@@ -17,6 +17,7 @@ from PySide6.QtCore import QEventLoop, QSettings, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from tests.gui.driving import entries
 from workbench.gui import preferences, theme
 from workbench.gui.app import application
 from workbench.gui.main_window import MainWindow
@@ -52,7 +53,7 @@ def do_main_job(window: MainWindow, out: Path, look: str) -> None:
     if look == "light":
         QTest.mouseClick(window.setup.launch, Qt.MouseButton.LeftButton)
         wait_until(lambda: window.live.watched.running > 0)
-        wait_until(lambda: any(row.role == "student" for row in _rows(window)) or window.live.watched.finished)
+        wait_until(lambda: any(row.role == "student" for row in entries(window)) or window.live.watched.finished)
         wait_until(lambda: window.live.watched.finished)
     window.tabs.setCurrentIndex(0)
     wait_until(lambda: window.setup.distillation.picture.samples is not None and window.setup.launch.isEnabled())
@@ -62,8 +63,10 @@ def do_main_job(window: MainWindow, out: Path, look: str) -> None:
     pump(600)
     picture(window, out, f"live-{look}")
     window.tabs.setCurrentIndex(2)
-    wait_until(lambda: bool(window.history.model.experiments))
-    runs = [row.id for row in next(one for one in window.history.model.experiments if one.name == "digits").rows]
+    wait_until(lambda: bool(window.history.model.lines))
+    listing = window.history.model.listing
+    digits = next(group for group in listing.groups if group.head and group.head.name == "digits")
+    runs = [entry.run for entry in listing.entries[digits.start : digits.stop]]
     window.history.select_runs(runs[-2:])
     pump(500)
     picture(window, out, f"history-{look}")
@@ -110,10 +113,6 @@ def look_at_specialists(window: MainWindow, out: Path, look: str) -> None:
     screen.images.begin()
     wait_until(lambda: screen.images.panel.verdict is not None)
     picture(window, out, f"specialists-image-{look}")
-
-
-def _rows(window: MainWindow) -> list:
-    return [row for one in window.history.model.experiments for row in one.rows if not row.reused]
 
 
 def main() -> None:

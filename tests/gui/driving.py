@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QLineEdit, QSpinBox
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.main_window import MainWindow
+from workbench.history.listing import Entry
 
 WAIT = 60_000
 
@@ -51,8 +52,19 @@ def wait_history(qtbot: QtBot, window: MainWindow, runs: int) -> list[int]:
     window.tabs.setCurrentWidget(window.history)
 
     def all_there() -> bool:
-        rows = [row for one in window.history.model.experiments for row in one.rows if not row.reused]
+        rows = entries(window)
         return len(rows) >= runs and not {row.status for row in rows} & {"waiting", "running"}
 
     qtbot.waitUntil(all_there, timeout=WAIT)
-    return [row.id for one in window.history.model.experiments for row in one.rows if not row.reused]
+    return [row.run for row in entries(window)]
+
+
+def entries(window: MainWindow) -> list[Entry]:
+    """The runs that the History screen lists, each where it was made, newest experiment first."""
+    return [entry for entry in window.history.model.listing.entries if not entry.reused]
+
+
+def newest(window: MainWindow) -> list[Entry]:
+    """The runs of the newest experiment on the History screen."""
+    listing = window.history.model.listing
+    return list(listing.entries[listing.groups[0].start : listing.groups[0].stop]) if listing.groups else []

@@ -7,7 +7,7 @@ from pathlib import Path
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from tests.gui.driving import WAIT, launch, launch_and_finish, make_small, wait_checked, wait_history
+from tests.gui.driving import WAIT, launch, launch_and_finish, make_small, newest, wait_checked, wait_history
 from workbench.gui.main_window import MainWindow
 from workbench.history.database import open_for_reading
 from workbench.history.reading import list_runs
@@ -26,9 +26,9 @@ def test_that_a_person_gets_from_a_click_to_a_compared_student(qtbot: QtBot, win
     assert window.live.state.text() == "Done."
 
     runs = wait_history(qtbot, window, 4)
-    rows = {row.name: row for row in window.history.model.experiments[0].rows}
+    rows = {row.name: row for row in newest(window)}
     assert {row.status for row in rows.values()} == {"done"}
-    window.history.select_runs([rows["baseline"].id, rows["student"].id])
+    window.history.select_runs([rows["baseline"].run, rows["student"].run])
     qtbot.mouseClick(window.history.buttons["compare"], Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: len(window.compare.plot.line_keys()) == 2, timeout=WAIT)
     names = {window.compare.table.verticalHeaderItem(line).text() for line in range(window.compare.table.rowCount())}

@@ -8,20 +8,23 @@ from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
 from tests.faults.contents import NAMES
-from tests.gui.test_history_screen import listed, row
 from workbench.gui.forms import label
-from workbench.gui.history.model import HistoryModel
+from workbench.gui.history.model import HistoryModel, Page, Shown
 from workbench.gui.live.queue_panel import QueuePanel
 from workbench.gui.main_window import MainWindow
+from workbench.history.listing import Entry, Group, Listing, Question
 from workbench.history.reading import QueuedRow
 
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: repr(name[:12]))
 def test_that_a_name_is_plain_text_wherever_it_is_shown(name: str, qtbot: QtBot, themed: None) -> None:
     model = HistoryModel()
-    model.show(listed([row(1, name=name, message=name)]))
-    cell = model.index(0, 0, model.index(0, 0))
-    assert cell.data() == name
+    entry = Entry(1, 1, "student", name, "failed", 0)
+    group = Group(key="", title="", start=0, stop=1)
+    listing = Listing(question=Question(group=""), version=0, entries=(entry,), groups=(group,))
+    model.take(Shown(listing, (0,), Page({1: {"message": name}})))
+    cell = model.index(0, 0)
+    assert cell.data().strip() == name.strip()
     assert name not in str(cell.data(Qt.ItemDataRole.ToolTipRole)) or "<" not in name
     shown = label(name)
     qtbot.addWidget(shown)

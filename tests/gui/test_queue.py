@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 from tests.experiments import launch as launch_here
 from tests.experiments import tiny
 from tests.gui.conftest import READY_MILLISECONDS
-from tests.gui.driving import WAIT, launch, make_small, wait_history
+from tests.gui.driving import WAIT, launch, make_small, newest, wait_history
 from workbench.driver import Control
 from workbench.gui import preferences
 from workbench.gui.dialogs import MoreEpochsDialog
@@ -131,7 +131,7 @@ def test_that_a_stopped_run_goes_on_from_the_history(qtbot: QtBot, window: MainW
     qtbot.waitUntil(lambda: window.tabs.currentWidget() is window.live, timeout=WAIT)
     qtbot.waitUntil(lambda: window.live.watched.finished and window.live.state.text() == "Done.", timeout=WAIT)
     assert wait_history(qtbot, window, 4) == runs
-    qtbot.waitUntil(lambda: {row.status for row in window.history.model.experiments[0].rows} == {"done"}, timeout=WAIT)
+    qtbot.waitUntil(lambda: {row.status for row in newest(window)} == {"done"}, timeout=WAIT)
 
 
 def test_that_a_finished_run_goes_on_with_more_epochs_as_one_curve(qtbot: QtBot, window: MainWindow) -> None:
@@ -156,11 +156,13 @@ def test_that_a_finished_run_goes_on_with_more_epochs_as_one_curve(qtbot: QtBot,
     qtbot.waitUntil(lambda: window.live.watched.name.endswith(", continued"), timeout=WAIT)
     qtbot.waitUntil(lambda: window.live.watched.finished, timeout=WAIT)
     wait_history(qtbot, window, 5)
-    new = window.history.model.experiments[0].rows[-1]
-    assert (new.role, new.epochs, new.status) == ("student", 5.0, "done")
-    window.history.compare_wanted.emit([runs[-1], new.id])
+    new = newest(window)[-1]
+    assert (new.role, new.status) == ("student", "done")
+    with closing(open_for_reading(window.history_path)) as database:
+        assert reading.list_runs(database, [new.run])[0].epochs == 5.0
+    window.history.compare_wanted.emit([runs[-1], new.run])
     qtbot.waitUntil(lambda: len(window.compare.plot.line_keys()) == 2, timeout=WAIT)
-    assert (window.compare.plot.points(runs[-1]), window.compare.plot.points(new.id)) == (3, 5)
+    assert (window.compare.plot.points(runs[-1]), window.compare.plot.points(new.run)) == (3, 5)
 
 
 def test_that_what_was_left_from_last_time_is_asked_about_and_goes_on(qtbot: QtBot, themed: None, tmp_path: Path) -> None:
@@ -191,7 +193,7 @@ def test_that_what_was_left_from_last_time_is_asked_about_and_goes_on(qtbot: QtB
     qtbot.mouseClick(window.banner.act, Qt.MouseButton.LeftButton)
 
     def all_done() -> bool:
-        return {one.status for one in window.history.model.experiments} == {"done"}
+        return {one.status for one in window.history.model.listing.heads.values()} == {"done"}
 
     window.tabs.setCurrentWidget(window.history)
     qtbot.waitUntil(all_done, timeout=WAIT)

@@ -11,7 +11,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from tests.distill.data_files import digit_pictures
-from tests.gui.driving import WAIT, launch_and_finish, make_small, type_number, wait_checked, wait_history
+from tests.gui.driving import WAIT, launch_and_finish, make_small, newest, type_number, wait_checked, wait_history
 from workbench.config import ExperimentConfig, TeacherConfig
 from workbench.gui.main_window import MainWindow
 from workbench.gui.setup.temperature import TemperatureSlider
@@ -164,9 +164,9 @@ def test_that_a_past_run_becomes_a_teacher(qtbot: QtBot, window: MainWindow) -> 
     make_small(qtbot, window)
     launch_and_finish(qtbot, window)
     wait_history(qtbot, window, 4)
-    student = next(row for row in window.history.model.experiments[0].rows if row.role == "student")
-    window.history.select_runs([student.id])
-    qtbot.waitUntil(lambda: window.history._details is not None and window.history._details.row.id == student.id, timeout=WAIT)
+    student = next(row for row in newest(window) if row.role == "student")
+    window.history.select_runs([student.run])
+    qtbot.waitUntil(lambda: window.history.details.run == student.run, timeout=WAIT)
     qtbot.mouseClick(window.history.buttons["teacher"], Qt.MouseButton.LeftButton)
     assert window.tabs.currentWidget() is window.setup
     assert window.setup.teachers.groups[-1].run == student.id

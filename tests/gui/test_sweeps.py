@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from tests.gui.driving import WAIT, make_small, type_number, wait_checked
+from tests.gui.driving import WAIT, entries, make_small, type_number, wait_checked
 from workbench.gui.main_window import MainWindow
 from workbench.gui.setup.sweep_part import text_of, values_of
 from workbench.recipes import recipe_tables
@@ -204,15 +204,15 @@ def test_that_a_stopped_sweep_is_resumed_in_one_go_and_goes_on_together(
     qtbot.mouseClick(window.setup.launch, Qt.MouseButton.LeftButton)
 
     def statuses() -> list[str]:
-        return [row.status for one in window.history.model.experiments for row in one.rows if row.role == "student"]
+        return [row.status for row in entries(window) if row.role == "student"]
 
     window.tabs.setCurrentWidget(window.history)
     qtbot.waitUntil(lambda: statuses() == ["running"] * 3, timeout=WAIT)
     qtbot.mouseClick(window.live.stop, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: statuses() == ["stopped"] * 3, timeout=WAIT)
-    students = [row.id for one in window.history.model.experiments for row in one.rows if row.role == "student"]
+    students = [row.run for row in entries(window) if row.role == "student"]
     if all_selected:
-        window.history.tree.selectAll()
+        window.history.table.selectAll()
     else:
         window.history.select_runs(students[1:2])
     qtbot.waitUntil(window.history.buttons["resume"].isEnabled, timeout=WAIT)

@@ -13,7 +13,7 @@ from sqlite_utils import Database
 from tests.history import lists
 from workbench.history.database import open_database, open_for_reading
 from workbench.history.fields import Vocabulary, vocabulary
-from workbench.history.listing import Listing, Question, cells, list_entries, means, sparks, values
+from workbench.history.listing import Listing, Question, cells, list_entries, sparks, summaries, values
 from workbench.sweep_results import estimate
 
 
@@ -97,17 +97,18 @@ def test_that_groups_of_seeds_have_means_with_intervals(
 ) -> None:
     found = list_entries(database, known, Question(group="seeds", filter="role = student"))
     assert shown(found, made[1]) == {
-        "student · digits · mlp 1×8 · T 8 · w 0.1": ["T8 s1", "T8 s0"],
-        "student · digits · mlp 1×8 · T 2 · w 0.1": ["T2 s1", "T2 s0"],
+        "student · T 8 · w 0.1 · mlp 1×8 · digits": ["T8 s1", "T8 s0"],
+        "student · T 2 · w 0.1 · mlp 1×8 · digits": ["T2 s1", "T2 s0"],
     }
     groups = [found.entries[group.start : group.stop] for group in found.groups]
-    high, low = means(database, known, groups, ["role", "test_accuracy", "loss"])
+    high, low = summaries(database, known, groups, ["role", "T", "seed", "name", "tag", "test_accuracy", "loss"])
     for found_mean, expected in ((high, [0.96, 0.98]), (low, [0.90, 0.92])):
         exact = estimate(expected)
         assert found_mean["test_accuracy"].mean == pytest.approx(exact.mean)
         assert found_mean["test_accuracy"].half == pytest.approx(exact.half)
         assert found_mean["test_accuracy"].count == 2
-    assert set(high) == {"test_accuracy", "loss"}
+    assert (high["role"], low["tag"], high["tag"]) == ("student", None, None)
+    assert (high["T"], high["seed"]) == (8.0, "0…1")
 
 
 def test_that_settings_other_than_the_seed_keep_groups_apart(

@@ -336,9 +336,8 @@ class MainWindow(QMainWindow):
         self.tabs.setCurrentWidget(self.compare)
 
     def _select(self, runs: list[int]) -> None:
-        self.history.filter.clear()
-        self.tabs.setCurrentWidget(self.history)  # which reads the runs anew, and what is asked after it is answered after it
-        self._ask_history("select", lambda _: None, lambda _: self.history.select_runs(runs))
+        self.tabs.setCurrentWidget(self.history)
+        self.history.show_runs(runs)
 
     def _open_setup(self, config: ExperimentConfig) -> None:
         self.banner.hide()

@@ -53,6 +53,63 @@ def keep_correction(database: Database, run: int, correction: Correction | None)
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """How a person marked a run: what :func:`mark` changes, and puts back."""
+
+    run: int
+    pinned: bool = False
+    starred: bool = False
+    colour: str = ""
+    tags: tuple[str, ...] = ()
+    note: str = ""
+
+
+def marked(database: Database, runs: Sequence[int]) -> list[Marked]:
+    """The marks of runs as they stand."""
+    found = []
+    for run in runs:
+        row = database.execute("SELECT pinned, starred, colour FROM marks WHERE run = ?", [run]).fetchone() or (0, 0, "")
+        tags = database.execute("SELECT tag FROM tags WHERE run = ? ORDER BY tag", [run]).fetchall()
+        notes = database.execute("SELECT text FROM run_notes WHERE run = ? AND author = 'person' ORDER BY id", [run]).fetchall()
+        found.append(
+            Marked(
+                run=run,
+                pinned=bool(row[0]),
+                starred=bool(row[1]),
+                colour=row[2],
+                tags=tuple(one[0] for one in tags),
+                note="\n".join(one[0] for one in notes),
+            )
+        )
+    return found
+
+
+def mark(database: Database, wanted: Sequence[Marked]) -> None:
+    """Mark runs so and not otherwise."""
+    with writing(database):
+        for one in wanted:
+            database.execute("DELETE FROM marks WHERE run = ?", [one.run])
+            if one.pinned or one.starred or one.colour:
+                values = [one.run, int(one.pinned), int(one.starred), one.colour]
+                database.execute("INSERT INTO marks VALUES (?, ?, ?, ?)", values)
+            database.execute("DELETE FROM tags WHERE run = ?", [one.run])
+            for tag in dict.fromkeys(one.tags):
+                database.execute("INSERT INTO tags VALUES (?, ?)", [one.run, tag])
+            database.execute("DELETE FROM run_notes WHERE run = ? AND author = 'person'", [one.run])
+            if one.note:
+                values = [one.run, one.note, now()]
+                database.execute("INSERT INTO run_notes (run, author, text, created) VALUES (?, 'person', ?, ?)", values)
+
+
+def keep_filter(database: Database, name: str, expression: str | None) -> None:
+    """Keep a filter under a name, in the place of one of that name; None forgets it."""
+    with writing(database):
+        database.execute("DELETE FROM filters WHERE name = ?", [name])
+        if expression is not None:
+            database.execute("INSERT INTO filters VALUES (?, ?, ?)", [name, expression, now()])
+
+
 def mark_interrupted(database: Database, history: Path) -> int:
     """Mark what dead processes left unfinished as interrupted, and hold their part of the queue; the number of runs."""
     locks = files_folder(history) / "locks"

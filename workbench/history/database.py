@@ -6,11 +6,12 @@ import contextlib
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
@@ -129,6 +130,13 @@ def writing(database: Database) -> Iterator[None]:
 
 def _named(database: Database) -> str:
     return str(database.execute("PRAGMA database_list").fetchone()[2])
+
+
+def tuples(database: Database, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    """All rows of a query as plain tuples: of many rows in half the time that named ones take."""
+    cursor = database.conn.cursor()
+    cursor.row_factory = None
+    return cursor.execute(sql, list(values)).fetchall()
 
 
 def now() -> str:

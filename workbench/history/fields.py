@@ -14,6 +14,7 @@ from sqlite_utils import Database
 
 from workbench import zoo
 from workbench.config import ModelConfig, RunConfig
+from workbench.history.database import tuples
 from workbench.settings import Option, Setting, options_of
 
 Kind = Literal["number", "text", "truth", "date", "tags"]
@@ -39,6 +40,11 @@ class Field:
     form: Form = ""
     better: Literal["", "more", "less"] = ""
     group: str = "Run"
+
+    @property
+    def measured(self) -> bool:
+        """Whether it came out of a run, and was not set before it."""
+        return self.group in ("Figures", "Curves") or self.name in ("epochs", "steps", "time", "rate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,24 +137,31 @@ def vocabulary(database: Database) -> Vocabulary:
     """The fields that this history has, and values for completion."""
 
     def column(sql: str) -> list[str]:
-        return [row[0] for row in database.execute(sql).fetchall()]
+        return [row[0] for row in tuples(database, sql)]
 
     results = column("SELECT DISTINCT name FROM results ORDER BY name")
     metrics = column("SELECT DISTINCT metric FROM summary ORDER BY metric")
-    others = column(
-        "SELECT DISTINCT p.key FROM params p JOIN (SELECT max(id) AS run FROM runs GROUP BY role, model) n USING (run)"
-    )
+    some = "SELECT max(id) AS run FROM runs GROUP BY role, model"  # of all runs it would be a second
+    others = column(f"SELECT DISTINCT p.key FROM params p JOIN ({some}) USING (run)")
+    values = {
+        "experiment": column(f"SELECT DISTINCT name FROM experiments LIMIT {VALUES}"),
+        "sweep": column(f"SELECT name || ' #' || id FROM sweeps LIMIT {VALUES}"),
+        "tag": column("SELECT DISTINCT tag FROM tags ORDER BY tag"),
+        "colour": column("SELECT DISTINCT colour FROM marks WHERE colour <> '' ORDER BY colour"),
+    }
+    texts = ("status", "role", "data", "model", "name")
+    rows = tuples(database, "SELECT DISTINCT status, role, dataset, model, name FROM runs")
+    values |= {name: sorted({row[place] for row in rows}) for place, name in enumerate(texts)}
+    return _vocabulary(results, metrics, others, {name: tuple(found[:VALUES]) for name, found in values.items()})
+
+
+def _vocabulary(
+    results: Iterable[str], metrics: Iterable[str], others: Iterable[str], values: Mapping[str, tuple[str, ...]]
+) -> Vocabulary:
+    results = list(results)
     fields: dict[str, Field] = {}
     for one in (*OWN, *_figures(results), *_metrics(metrics, set(results)), *_settings(others)):
         fields.setdefault(one.name, one)
-    values = {
-        name: tuple(column(f"SELECT DISTINCT {what} FROM {table} WHERE {what} <> '' LIMIT {VALUES}"))
-        for name, what, table in (
-            ("experiment", "name", "experiments"), ("sweep", "name || ' #' || id", "sweeps"), ("status", "status", "runs"),
-            ("role", "role", "runs"), ("data", "dataset", "runs"), ("model", "model", "runs"), ("name", "name", "runs"),
-            ("tag", "tag", "tags"), ("colour", "colour", "marks"),
-        )
-    }  # fmt: skip
     return Vocabulary(fields, values)
 
 
@@ -227,3 +240,7 @@ def _parts() -> dict[str, type]:
 
 
 _PARTS = _parts()
+
+
+BASE = _vocabulary([name for name in FIGURES if name.split("_")[0] in ("val", "test", "teacher")], ["loss"], [], {})
+"""What every history has: enough to show one while the rest is looked up."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sqlite_utils import Database
 
+from workbench.history.database import tuples
 from workbench.history.fields import Field, Vocabulary
 from workbench.history.filters import Condition, condition
 from workbench.history.reading import REFERENCE, USED_NAME, data_version
@@ -26,8 +27,8 @@ SPARK_POINTS = 48
 class Question:
     """What a list shows: a filter, the fields it is ordered by and whether from the greatest on, and by what it is grouped.
 
-    ``bars`` names fields whose lowest and highest value are wanted. Raises :class:`FilterError` when it is asked, where the
-    filter cannot be understood.
+    Of those ``bars`` that are shares the lowest and highest value are wanted. Where the filter cannot be understood, asking
+    raises :class:`FilterError`.
     """
 
     filter: str = ""
@@ -38,14 +39,14 @@ class Question:
 
 
 class Entry(NamedTuple):
-    """A run in a list; in the group of an experiment that reuses it, with the name and the role it has there."""
+    """A run in a list; in the group of an experiment that reuses it (1 or 0), with the name and the role it has there."""
 
     run: int
     experiment: int
     role: str
     name: str
     status: str
-    reused: bool
+    reused: int
 
 
 class Head(NamedTuple):
@@ -57,9 +58,9 @@ class Head(NamedTuple):
     message: str
     created: str
     rank: float | None
-    held: bool
+    held: int
     sweep: int | None
-    reference: bool
+    reference: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +77,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The runs a list shows, in its order. ``total`` counts the runs of the whole history; ``ranges`` are those of the bars."""
+    """The runs a list shows, in its order. ``heads`` are the experiments by number, ``total`` counts the runs of the whole
+    history, and ``ranges`` are those of the bars."""
 
     question: Question
     version: int
     entries: tuple[Entry, ...] = ()
     groups: tuple[Group, ...] = ()
+    heads: dict[int, Head] = field(default_factory=dict)
     total: int = 0
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
 
@@ -102,8 +105,8 @@ def list_entries(database: Database, known: Vocabulary, question: Question) -> L
     key = {EXPERIMENT: "e.id", SEEDS: _SEEDLESS, NONE: "''"}.get(question.group) or (by.sql if by else "''")
     rows = _rows(database, question, wanted, key, order)
     groups = _grouped(rows, order)
+    heads = _heads(database, question)
     if question.group == EXPERIMENT:
-        heads = _heads(database, question)
         there = [(key, part) for key, part in groups if key in heads]
         bare = [] if question.filter.strip() else _without_runs(database)
         groups = there + [(number, []) for number in bare if number in heads]
@@ -127,14 +130,15 @@ def list_entries(database: Database, known: Vocabulary, question: Question) -> L
         else:
             stretches.append(Group(key=f"g{key_value!r}", title=_title(by, key_value), **about))
     (total,) = database.execute("SELECT (SELECT count(*) FROM runs) - (SELECT count(*) FROM bin)").fetchone()
-    bars = [one for name in question.bars if (one := known.get(name))]
+    bars = [one for name in question.bars if (one := known.get(name)) and one.form == "percent"]
     return Listing(
         question=question,
         version=data_version(database),
         entries=tuple(entries),
         groups=tuple(stretches),
+        heads=heads,
         total=total,
-        ranges=_ranges(database, bars, {entry.run for entry in entries}),
+        ranges=_ranges(database, known, bars, {entry.run for entry in entries}),
     )
 
 
@@ -143,25 +147,22 @@ def cells(database: Database, known: Vocabulary, runs: Iterable[int], names: Seq
     found = [one for name in names if (one := known.get(name))]
     columns = ", ".join(["r.id", *(one.sql for one in found)])
     sql = f"SELECT {columns} FROM json_each(?) j CROSS JOIN runs r ON r.id = j.value JOIN experiments e ON e.id = r.experiment"
-    return {row[0]: tuple(row)[1:] for row in database.execute(sql, [json.dumps(list(runs))]).fetchall()}
+    return {row[0]: row[1:] for row in tuples(database, sql, [json.dumps(list(runs))])}
 
 
-def means(
+def summaries(
     database: Database, known: Vocabulary, groups: Sequence[Sequence[Entry]], names: Sequence[str]
-) -> list[dict[str, Estimate]]:
-    """Of each group the mean of each number with its 95% interval, over those of its runs that speak for it."""
+) -> list[dict[str, Any]]:
+    """Of each group, over those of its runs that speak for it, what they have in common; where what was measured differs the
+    mean with its 95% interval, an :class:`Estimate`, and where other numbers do their range, a text."""
     spoken = [[entry.run for entry in speaking(group)] for group in groups]
-    numbers = [one.name for name in names if (one := known.get(name)) and one.kind == "number"]
-    found = cells(database, known, {run for group in spoken for run in group}, numbers)
-    empty: tuple[Any, ...] = (None,) * len(numbers)
-    return [
-        {
-            name: made
-            for name, column in zip(numbers, zip(*(found.get(run, empty) for run in group), strict=True), strict=False)
-            if (made := _estimate([value for value in column if value is not None]))
-        }
-        for group in spoken
-    ]
+    fields = [one for name in names if (one := known.get(name))]
+    found = cells(database, known, {run for group in spoken for run in group}, [one.name for one in fields])
+    result = []
+    for group in spoken:
+        columns = zip(*(found[run] for run in group if run in found), strict=True)
+        result.append({one.name: _summary(one, column) for one, column in zip(fields, columns, strict=False)})
+    return result
 
 
 def speaking(entries: Sequence[Entry]) -> list[Entry]:
@@ -174,6 +175,11 @@ def speaking(entries: Sequence[Entry]) -> list[Entry]:
         if wanted:
             return wanted
     return list(entries)
+
+
+def saved_filters(database: Database) -> dict[str, str]:
+    """The filters kept, by name."""
+    return {row[0]: row[1] for row in database.execute("SELECT name, expression FROM filters ORDER BY name").fetchall()}
 
 
 def sparks(database: Database, runs: Iterable[int], metric: str = "loss") -> dict[int, np.ndarray]:
@@ -205,14 +211,14 @@ def values(
     own = f" AND r.id IN ({', '.join(str(int(run)) for run in runs)})" if runs is not None else ""
     sql = f"SELECT {', '.join(['r.id', *(one.sql for one in found.values())])} FROM runs r JOIN experiments e"
     shown = f" ON e.id = r.experiment WHERE {_shown(reference)} AND ({wanted.sql}){own} ORDER BY r.id"
-    rows = database.execute(sql + shown, list(wanted.values)).fetchall()
+    rows = tuples(database, sql + shown, wanted.values)
     columns = list(zip(*rows, strict=True)) if rows else [()] * (len(found) + 1)
     return Table(runs=tuple(columns[0]), columns={name: list(part) for name, part in zip(found, columns[1:], strict=True)})
 
 
 _SEEDLESS = (
-    "r.role || ' · ' || r.dataset || ' · ' || r.model || coalesce(' · T ' || format('%g', r.temperature), '')"
-    " || coalesce(' · w ' || format('%g', r.hard_weight), '') || char(10) || json_remove(r.config, '$.seed')"
+    "r.role || iif(r.temperature IS NULL, '', format(' · T %g · w %g', r.temperature, r.hard_weight)) || ' · ' || r.model"
+    " || ' · ' || r.dataset || char(10) || json_remove(r.config, '$.seed')"
     " || coalesce((SELECT group_concat(json_remove(p.config, '$.seed'), '+') FROM lineage l JOIN runs p ON p.id = l.parent"
     " WHERE l.child = r.id), '')"
 )
@@ -231,17 +237,16 @@ def _rows(
     sorted_by = "".join(f", {one.sql} AS o{place}" for place, (one, _) in enumerate(order))
     terms = [f"o{place} {'DESC' if down else 'ASC'} NULLS LAST" for place, (_, down) in enumerate(order)]
     if reuses:
-        columns = f"{key}, r.id, e.id, m.role, {USED_NAME}, r.status, m.reused"
+        columns = f"r.id, e.id, m.role, {USED_NAME}, r.status, m.reused, {key}"
         source = "members m JOIN runs r ON r.id = m.run JOIN experiments e ON e.id = m.experiment AND e.deleted IS NULL"
         terms += ["m.experiment DESC", "m.position"]
     else:
-        columns = f"{key}, r.id, e.id, r.role, r.name, r.status, 0"
+        columns = f"r.id, e.id, r.role, r.name, r.status, 0, {key}"
         source = "runs r JOIN experiments e ON e.id = r.experiment"
         terms += ["r.experiment DESC", "r.id"]
     shown = f"{_shown(question.reference)} AND ({wanted.sql})"
     sql = f"SELECT {columns}{sorted_by} FROM {source} WHERE {shown} ORDER BY {', '.join(terms)}"
-    found = database.execute(sql, list(wanted.values)).fetchall()
-    return [(row[0], Entry(row[1], row[2], row[3], row[4], row[5], bool(row[6])), row[7:]) for row in map(tuple, found)]
+    return [(row[6], Entry._make(row[:6]), row[7:]) for row in tuples(database, sql, wanted.values)]
 
 
 def _grouped(rows: list[Any], order: Sequence[tuple[Field, bool]]) -> list[tuple[Any, list[Any]]]:
@@ -258,8 +263,8 @@ def _grouped(rows: list[Any], order: Sequence[tuple[Field, bool]]) -> list[tuple
 
 
 def _middle(one: Field, place: int, part: list[Any]) -> Any:
-    spoken = set(speaking([row[1] for row in part])) if len(part) > 1 else ()
-    found = [row[2][place] for row in part if row[2][place] is not None and (not spoken or row[1] in spoken)]
+    spoken = [row for row in part if row[1].role == "student"] or part
+    found = [row[2][place] for row in spoken if row[2][place] is not None]
     if not found:
         return None
     return sum(found) / len(found) if one.kind == "number" else found[0]
@@ -271,12 +276,13 @@ def _comparable(value: Any) -> tuple[int, Any]:
 
 
 def _heads(database: Database, question: Question) -> dict[int, Head]:
-    rows = database.execute(
+    rows = tuples(
+        database,
         "SELECT e.id, e.name, e.status, e.message, e.created, q.rank, coalesce(q.held, 0) > 0, e.sweep,"
         f" e.id IN ({REFERENCE}) AS reference FROM experiments e LEFT JOIN queue q ON q.experiment = e.id"
-        " WHERE e.deleted IS NULL"
-    ).fetchall()
-    heads = [Head(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), row[7], bool(row[8])) for row in map(tuple, rows)]
+        " WHERE e.deleted IS NULL",
+    )
+    heads = [Head._make(row) for row in rows]
     return {head.experiment: head for head in heads if question.reference or not head.reference}
 
 
@@ -295,22 +301,24 @@ def _title(by: Field | None, value: Any) -> str:
     return f"{by.title}: {shown}"
 
 
-def _ranges(database: Database, bars: Sequence[Field], runs: set[int]) -> dict[str, tuple[float, float]]:
+def _ranges(database: Database, known: Vocabulary, bars: Sequence[Field], runs: set[int]) -> dict[str, tuple[float, float]]:
     if not bars or not runs:
         return {}
-    columns = ", ".join(f"min({one.sql}), max({one.sql})" for one in bars)
-    sql = f"SELECT {columns} FROM json_each(?) j CROSS JOIN runs r ON r.id = j.value JOIN experiments e ON e.id = r.experiment"
-    row = database.execute(sql, [json.dumps(sorted(runs))]).fetchone()
-    return {one.name: (row[2 * n], row[2 * n + 1]) for n, one in enumerate(bars) if row[2 * n] is not None}
+    found = cells(database, known, runs, [one.name for one in bars]).values()
+    columns = {one.name: [value for row in found if (value := row[place]) is not None] for place, one in enumerate(bars)}
+    return {name: (min(values), max(values)) for name, values in columns.items() if values}
 
 
-def _estimate(found: Sequence[float]) -> Estimate | None:
-    if not found:
-        return None
-    column = np.asarray(found, dtype=np.float64)
-    if len(column) < 2:
-        return Estimate(mean=float(column[0]), half=None, count=1)
+def _summary(one: Field, column: Sequence[Any]) -> Any:
+    if one.kind != "number" or len(set(column)) == 1:
+        return column[0] if len(set(column)) == 1 else None
+    there = np.asarray([value for value in column if value is not None], dtype=np.float64)
+    if not one.measured:
+        return f"{there.min():g}…{there.max():g}"
+    mean = float(there.mean())
+    if len(there) < 2:
+        return Estimate(mean=mean, half=None, count=1)
     from scipy.special import stdtrit
 
-    error = float(column.std(ddof=1)) / len(column) ** 0.5
-    return Estimate(mean=float(column.mean()), half=float(stdtrit(len(column) - 1, 0.975)) * error, count=len(column))
+    error = float(there.std(ddof=1)) / len(there) ** 0.5
+    return Estimate(mean=mean, half=float(stdtrit(len(there) - 1, 0.975)) * error, count=len(there))

@@ -1,215 +1,349 @@
-"""The history as a tree: experiments, and below each its runs."""
+"""The history as lines: groups of runs, and below each its runs. Only what is on the screen is read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from PySide6.QtCore import QAbstractItemModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+import numpy as np
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtGui import QColor, QFont
+from sqlite_utils import Database
 
+from workbench.gui import theme
 from workbench.gui.forms import plain_tooltip
-from workbench.history.reading import ExperimentRow, RunRow
-from workbench.questions import duration
+from workbench.history.fields import OWN, Field, Vocabulary
+from workbench.history.listing import EXPERIMENT, Entry, Group, Listing, Question, cells, list_entries, sparks, summaries
+from workbench.questions import duration, many
+from workbench.sweep_results import Estimate
 
 Index = QModelIndex | QPersistentModelIndex
-RUN_ROLE = Qt.ItemDataRole.UserRole
-SORT_ROLE = Qt.ItemDataRole.UserRole + 1
+Key = tuple[str, int]
+LINE_ROLE = Qt.ItemDataRole.UserRole
+"""What the delegate draws besides text: a share from 0 to 1, or a small curve."""
+
+UNFOLDED = 50
+"""So many of the newest experiments are shown with their runs at first, those of sweeps apart."""
+FOUND = 500
+"""What a filter finds is unfolded up to so many runs."""
+COLOURS = ("blue", "orange", "green", "pink", "ochre", "sky", "violet", "grey")
+"""The names of the theme's curve colours, which a person may give to runs."""
+ALWAYS = ("starred", "pinned", "colour", "message", "tag")
+"""Fields that are read with every line, whichever columns are chosen."""
+CURVE = Field(name="curve", title="Loss curve", help="The training loss from first to last step.", kind="text", sql="NULL")
+NAME = OWN[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column: its title, help, what it sorts by and what it shows."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Page:
+    """What some lines hold: cells of runs and summaries of groups, by field."""
 
-    title: str
-    help: str
-    value: Callable[[RunRow], Any]
-    show: Callable[[Any], str] = str
-    number: bool = True
-    widest: str = ""
+    runs: dict[int, dict[str, Any]] = field(default_factory=dict)
+    groups: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def _percent(value: float) -> str:
-    return f"{value:.2%}"
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """A listing, its lines (the place of an entry, or −1 − the place of a group), and a first page."""
+
+    listing: Listing
+    lines: tuple[int, ...]
+    page: Page
 
 
-def _date(text: str) -> str:
-    return datetime.fromisoformat(text).astimezone().strftime("%d %b %H:%M")
+def lines_of(listing: Listing, toggled: Mapping[str, bool]) -> tuple[int, ...]:
+    """The lines of a listing: all groups, and the entries of those unfolded; ``toggled`` is what the person did by hand."""
+    lines: list[int] = []
+    for place, group in enumerate(listing.groups):
+        if group.title:
+            lines.append(-1 - place)
+        if toggled.get(group.key, _open_at_first(listing, place)):
+            lines.extend(range(group.start, group.stop))
+    return tuple(lines)
 
 
-def _spent(seconds: float) -> str:
-    return "–" if seconds <= 0 else "<1 s" if seconds < 1 else duration(seconds)
+def _open_at_first(listing: Listing, place: int) -> bool:
+    group = listing.groups[place]
+    if group.key == "pinned" or not group.title:
+        return True
+    if listing.question.filter.strip():
+        return len(listing.entries) <= FOUND
+    return listing.question.group == EXPERIMENT and place < UNFOLDED and (group.head is None or group.head.sweep is None)
 
 
-COLUMNS = (
-    Column("Experiment / run", "The experiment's name, and below it its runs.", lambda row: row.name, number=False),
-    Column("Run", "The run's number in this history.", lambda row: row.id),
-    Column("Status", "How the run ended.", lambda row: "reused" if row.reused else row.status, number=False),
-    Column(
-        "Role", "Teacher, student, baseline, generalist or specialist.", lambda row: row.role, number=False, widest="generalist"
-    ),
-    Column("Data", "The data set.", lambda row: row.dataset, number=False),
-    Column("Model", "The model and its size.", lambda row: row.model, number=False),
-    Column("T", "Temperature.", lambda row: row.temperature, lambda value: f"{value:g}"),
-    Column("w", "Hard weight.", lambda row: row.hard_weight, lambda value: f"{value:g}"),
-    Column("Val.", "Accuracy on the validation split.", lambda row: row.figures.get("val_accuracy"), _percent, widest="99.99%"),
-    Column("Test", "Accuracy on the test split.", lambda row: row.figures.get("test_accuracy"), _percent, widest="99.99%"),
-    Column("Errors", "Errors on the test split.", lambda row: row.figures.get("test_errors"), lambda value: f"{value:,.0f}"),
-    Column("Parameters", "Trainable parameters.", lambda row: row.parameters, lambda value: f"{value:,}"),
-    Column("Time", "Time spent training, pauses left out.", lambda row: row.train_seconds, _spent),
-    Column("Date", "When the run was made.", lambda row: row.created, _date, number=False),
-)
+def read_shown(
+    known: Vocabulary, question: Question, names: Sequence[str], toggled: Mapping[str, bool], first: int, count: int
+) -> Callable[[Database], Shown]:
+    """A reading: the listing that answers a question, with what ``count`` of its lines from ``first`` on hold."""
+
+    def read(database: Database) -> Shown:
+        listing = list_entries(database, known, question)
+        lines = lines_of(listing, toggled)
+        return Shown(listing, lines, _page(database, known, listing, lines[first : first + count], names))
+
+    return read
 
 
-class HistoryModel(QAbstractItemModel):
-    """Two levels; ``show`` takes what the history's reader found, newest experiment first.
+def read_page(known: Vocabulary, listing: Listing, lines: Sequence[int], names: Sequence[str]) -> Callable[[Database], Page]:
+    """A reading: what these lines hold."""
+    return lambda database: _page(database, known, listing, lines, names)
 
-    A run's index carries the number of its experiment, and an experiment's 0, so that what is selected or unfolded stays
-    so while experiments come and go.
-    """
+
+def read_curves(runs: Sequence[int]) -> Callable[[Database], dict[int, np.ndarray]]:
+    """A reading: small curves of these runs' losses."""
+    return lambda database: sparks(database, runs)
+
+
+def _page(database: Database, known: Vocabulary, listing: Listing, lines: Iterable[int], names: Sequence[str]) -> Page:
+    names = list(dict.fromkeys([name for name in (*names, *ALWAYS) if known.get(name)]))
+    runs = [listing.entries[line].run for line in lines if line >= 0]
+    groups = [group for line in lines if line < 0 and (group := listing.groups[-1 - line]).key != "pinned"]
+    parts = [listing.entries[group.start : group.stop] for group in groups]
+    return Page(
+        {run: dict(zip(names, values, strict=True)) for run, values in cells(database, known, runs, names).items()},
+        {group.key: found for group, found in zip(groups, summaries(database, known, parts, names), strict=True)},
+    )
+
+
+class HistoryModel(QAbstractTableModel):
+    """Lines of a listing over chosen fields; the first column is the name. Lines not read yet are empty."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.experiments: list[ExperimentRow] = []
-        self._places: dict[int, int] = {}
+        self.columns: tuple[Field, ...] = (NAME,)
+        self.listing = Listing(question=Question(), version=-1)
+        self.lines: tuple[int, ...] = ()
+        self.toggled: dict[str, bool] = {}
+        self.page = Page()
+        self.curves: dict[int, np.ndarray] = {}
 
-    def show(self, experiments: list[ExperimentRow]) -> None:
-        """Show these experiments; only what differs from what is shown is told to the views."""
-        if not self.experiments:
+    def take(self, shown: Shown) -> bool:
+        """Show this; whether it has other lines than before, and the views were told so."""
+        same = _keys(shown.listing, shown.lines) == self.keys()
+        if not same:
             self.beginResetModel()
-            self._take(list(experiments))
+        self.listing, self.lines, self.page = shown.listing, shown.lines, shown.page
+        if same:
+            self._all_changed()
+        else:
             self.endResetModel()
+        return not same
+
+    def add(self, page: Page) -> None:
+        """Fill in what has been read since."""
+        self.page.runs.update(page.runs)
+        self.page.groups.update(page.groups)
+        self._all_changed()
+
+    def add_curves(self, curves: dict[int, np.ndarray]) -> None:
+        """Draw these small curves."""
+        self.curves.update(curves)
+        self._all_changed()
+
+    def set_columns(self, columns: Sequence[Field]) -> None:
+        """Show these fields after the name."""
+        self.beginResetModel()
+        self.columns = (NAME, *(one for one in columns if one.name != NAME.name))
+        self.page = Page()
+        self.endResetModel()
+
+    def fold(self, line: int, *, unfolded: bool) -> None:
+        """Show the runs of the group at a line, or hide them."""
+        group = self.group_at(line)
+        if group is None or self.is_unfolded(line) == unfolded:
             return
-        wanted = {one.id: one for one in experiments}
-        for place in reversed(range(len(self.experiments))):
-            if self.experiments[place].id not in wanted:
-                self.beginRemoveRows(QModelIndex(), place, place)
-                self._take(self.experiments[:place] + self.experiments[place + 1 :])
-                self.endRemoveRows()
-        for place, one in enumerate(experiments):
-            if place == len(self.experiments) or self.experiments[place].id != one.id:
-                self.beginInsertRows(QModelIndex(), place, place)
-                self._take([*self.experiments[:place], one, *self.experiments[place:]])
-                self.endInsertRows()
-            elif self.experiments[place] != one:
-                self._change(place, one)
+        self.toggled[group.key] = unfolded
+        if unfolded:
+            self.beginInsertRows(QModelIndex(), line + 1, line + max(1, group.stop - group.start))
+        else:
+            self.beginRemoveRows(QModelIndex(), line + 1, line + max(1, group.stop - group.start))
+        self.lines = lines_of(self.listing, self.toggled)
+        (self.endInsertRows if unfolded else self.endRemoveRows)()
 
-    def _take(self, experiments: list[ExperimentRow]) -> None:
-        self.experiments = experiments
-        self._places = {one.id: place for place, one in enumerate(experiments)}
+    def fold_all(self, *, unfolded: bool) -> None:
+        """The same of all groups."""
+        self.beginResetModel()
+        self.toggled = {group.key: unfolded for group in self.listing.groups}
+        self.lines = lines_of(self.listing, self.toggled)
+        self.endResetModel()
 
-    def _change(self, place: int, new: ExperimentRow) -> None:
-        """Take over a changed experiment, whose runs that stay keep their order."""
-        old, parent = self.experiments[place], self.index(place, 0)
-        rows, wanted = list(old.rows), {row.id for row in new.rows}
-        for row in reversed(range(len(rows))):
-            if rows[row].id not in wanted:
-                self.beginRemoveRows(parent, row, row)
-                del rows[row]
-                self.experiments[place] = replace(old, rows=tuple(rows))
-                self.endRemoveRows()
-        for row, added in enumerate(new.rows):
-            if row == len(rows) or rows[row].id != added.id:
-                self.beginInsertRows(parent, row, row)
-                rows.insert(row, added)
-                self.experiments[place] = replace(old, rows=tuple(rows))
-                self.endInsertRows()
-        self.experiments[place] = new
-        last = len(COLUMNS) - 1
-        self.dataChanged.emit(parent, self.index(place, last))
-        for row, (before, after) in enumerate(zip(rows, new.rows, strict=True)):
-            if before != after:
-                self.dataChanged.emit(self.index(row, 0, parent), self.index(row, last, parent))
+    def is_unfolded(self, line: int) -> bool:
+        """Whether the group at a line shows its runs; one without any does."""
+        group = self.listing.groups[-1 - self.lines[line]]
+        return group.start == group.stop or (line + 1 < len(self.lines) and self.lines[line + 1] == group.start)
 
-    def row_at(self, index: Index) -> RunRow | None:
-        """The run at an index, or None for an experiment."""
-        if not index.isValid() or not index.internalId():
-            return None
-        return self.experiments[self._places[index.internalId()]].rows[index.row()]
+    def entry_at(self, line: int) -> Entry | None:
+        """The run at a line, None for a group."""
+        return self.listing.entries[self.lines[line]] if self.lines[line] >= 0 else None
 
-    def experiment_at(self, index: Index) -> ExperimentRow:
-        """The experiment at an index, or that of the run there."""
-        return self.experiments[self._places[index.internalId()] if index.internalId() else index.row()]
+    def group_at(self, line: int) -> Group | None:
+        """The group at a line, None for a run."""
+        return self.listing.groups[-1 - self.lines[line]] if self.lines[line] < 0 else None
 
-    def find(self, run: int) -> QModelIndex:
-        """The index of a run where it was made; an invalid one where it is not shown."""
-        for place, one in enumerate(self.experiments):
-            for row, shown in enumerate(one.rows):
-                if shown.id == run and not shown.reused:
-                    return self.index(row, 0, self.index(place, 0))
-        return QModelIndex()
+    def group_of(self, line: int) -> Group:
+        """The group at a line, or that of the run there."""
+        place = self.lines[line]
+        if place < 0:
+            return self.listing.groups[-1 - place]
+        return self.listing.groups[bisect_right([group.start for group in self.listing.groups], place) - 1]
 
-    # QAbstractItemModel
+    def entries_of(self, group: Group) -> tuple[Entry, ...]:
+        """The runs of a group."""
+        return self.listing.entries[group.start : group.stop]
 
-    def index(self, row: int, column: int, parent: Index = QModelIndex()) -> QModelIndex:  # noqa: B008
-        """The index of a cell."""
-        if not self.hasIndex(row, column, parent):
-            return QModelIndex()
-        return self.createIndex(row, column, self.experiments[parent.row()].id if parent.isValid() else 0)
+    def keys(self) -> list[Key]:
+        """What each line stands for, whatever else comes and goes: (group, run), run 0 for the group itself."""
+        return _keys(self.listing, self.lines)
 
-    def parent(self, index: Index = QModelIndex()) -> Any:  # noqa: B008
-        """The experiment of a run."""
-        if not index.isValid() or not index.internalId():
-            return QModelIndex()
-        return self.createIndex(self._places[index.internalId()], 0, 0)
+    def find(self, run: int) -> int:
+        """The line of a run where it was made, its group unfolded for it; −1 where it is not shown."""
+        for place, entry in enumerate(self.listing.entries):
+            if entry.run == run and not entry.reused:
+                group = next(n for n, one in enumerate(self.listing.groups) if one.start <= place < one.stop)
+                if -1 - group in self.lines:
+                    self.fold(self.lines.index(-1 - group), unfolded=True)
+                return self.lines.index(place)
+        return -1
+
+    def missing(self, first: int, last: int) -> list[int]:
+        """Those of the lines from ``first`` to ``last`` that have not been read."""
+        return [
+            line
+            for line in self.lines[max(0, first) : last + 1]
+            if (self.listing.entries[line].run not in self.page.runs if line >= 0
+                else self.listing.groups[-1 - line].key not in (*self.page.groups, "pinned"))
+        ]  # fmt: skip
+
+    # QAbstractTableModel
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        """Experiments, or the runs of one."""
-        if not parent.isValid():
-            return len(self.experiments)
-        return len(self.experiments[parent.row()].rows) if not parent.internalId() and parent.column() == 0 else 0
+        """The lines."""
+        return 0 if parent.isValid() else len(self.lines)
 
     def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        """The same everywhere."""
-        return len(COLUMNS)
+        """The chosen fields."""
+        return 0 if parent.isValid() else len(self.columns)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Titles, and help as tooltips."""
-        if orientation != Qt.Orientation.Horizontal or not 0 <= section < len(COLUMNS):
+        """Titles with the order's arrows, and help as tooltips."""
+        if orientation != Qt.Orientation.Horizontal or not 0 <= section < len(self.columns):
             return None
+        one = self.columns[section]
         if role == Qt.ItemDataRole.DisplayRole:
-            return COLUMNS[section].title
-        return COLUMNS[section].help if role == Qt.ItemDataRole.ToolTipRole else None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Texts, and raw values to sort by."""
-        if not index.isValid():
-            return None
-        row = self.row_at(index)
-        column = COLUMNS[index.column()]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return int(
-                (Qt.AlignmentFlag.AlignRight if column.number else Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter
-            )
-        if row is None:
-            return _of_experiment(self.experiments[index.row()], index.column(), role)
-        value = column.value(row)
-        if role == SORT_ROLE:
-            return value
-        if role == RUN_ROLE:
-            return row.id
+            return f"{one.title}{self._arrow(one)}"
         if role == Qt.ItemDataRole.ToolTipRole:
-            return plain_tooltip(value if column.title == "Date" else row.message)
-        if role == Qt.ItemDataRole.DisplayRole:
-            return "" if value is None else column.show(value)
+            return plain_tooltip(f"{one.help}\nIn a filter: {one.name}\nClick: order by it; Shift: then by it.")
         return None
 
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Texts and what the delegate draws."""
+        if not index.isValid() or index.row() >= len(self.lines):
+            return None
+        one, group = self.columns[index.column()], self.group_at(index.row())
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            right = one.kind == "number"
+            return int((Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter)
+        if group is not None:
+            return self._of_group(group, index.row(), one, role)
+        entry = self.listing.entries[self.lines[index.row()]]
+        return self._of_run(entry, self.page.runs.get(entry.run, {}), one, role)
 
-def _of_experiment(one: ExperimentRow, place: int, role: int) -> Any:
-    title = COLUMNS[place].title
-    if role == SORT_ROLE:
-        return one.name.lower() if place == 0 else one.created if title == "Date" else _best(one, place)
-    if role == Qt.ItemDataRole.ToolTipRole:
-        return plain_tooltip(f"{one.name} #{one.id}\n{one.message}".strip())
-    if role == Qt.ItemDataRole.DisplayRole and place == 0:
-        status = "held" if one.held and one.status == "waiting" else one.status
-        came = "   ·   reference" if one.reference else ""
-        return f"{one.name}  #{one.id}   ·   {status}   ·   {_date(one.created)}{came}"
-    return None
+    def _of_run(self, entry: Entry, held: dict[str, Any], one: Field, role: int) -> Any:
+        value = {"name": entry.name, "role": entry.role}.get(one.name, held.get(one.name))
+        if role == Qt.ItemDataRole.DisplayRole:
+            if one is NAME:
+                return f"      {'★ ' * bool(held.get('starred'))}{entry.name}"
+            return "reused" if one.name == "status" and entry.reused else written(one, value)
+        if role == LINE_ROLE:
+            return self.curves.get(entry.run) if one is CURVE else self._share(one, value)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return plain_tooltip(held.get("message") or (str(value) if one.kind in ("text", "tags", "date") and value else ""))
+        if role == Qt.ItemDataRole.DecorationRole and one is NAME and held.get("colour") in COLOURS:
+            return QColor(theme.current().curves[COLOURS.index(held["colour"])])
+        return None
+
+    def _of_group(self, group: Group, line: int, one: Field, role: int) -> Any:
+        held = self.page.groups.get(group.key, {})
+        if role == Qt.ItemDataRole.DisplayRole:
+            return self._title(group, line) if one is NAME else _said_of_group(group, one, held.get(one.name))
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return plain_tooltip(_told_of_group(group, one, held.get(one.name)))
+        if role == LINE_ROLE:
+            value = held.get(one.name)
+            return self._share(one, value.mean if isinstance(value, Estimate) else value)
+        if role == Qt.ItemDataRole.FontRole and one is NAME:
+            font = QFont()
+            font.setBold(True)
+            return font
+        return QColor(theme.current().raised) if role == Qt.ItemDataRole.BackgroundRole else None
+
+    def _title(self, group: Group, line: int) -> str:
+        size = group.stop - group.start
+        arrow = "▾" if self.is_unfolded(line) and size else "▸" if size else " "
+        came = "  · reference" if group.head and group.head.reference else ""
+        count = "" if group.key == "pinned" or self.is_unfolded(line) else f"  ({size})"
+        return f"{arrow} {group.title}{count}{came}"
+
+    def _share(self, one: Field, value: Any) -> float | None:
+        """Where a value stands between the lowest and the highest of the list."""
+        low, high = self.listing.ranges.get(one.name, (0.0, 0.0))
+        return (value - low) / (high - low) if isinstance(value, (int, float)) and high > low else None
+
+    def _arrow(self, one: Field) -> str:
+        names = [name for name, _ in self.listing.question.order]
+        if one.name not in names:
+            return ""
+        place = names.index(one.name)
+        return (" ↓" if self.listing.question.order[place][1] else " ↑") + (str(place + 1) if len(names) > 1 else "")
+
+    def _all_changed(self) -> None:
+        if self.lines:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self.lines) - 1, len(self.columns) - 1))
 
 
-def _best(one: ExperimentRow, column: int) -> Any:
-    """What an experiment is sorted by: its student's value, else its last run's."""
-    students = [row for row in one.rows if row.role == "student"] or list(one.rows[-1:])
-    return COLUMNS[column].value(students[-1]) if students else None
+def _keys(listing: Listing, lines: Sequence[int]) -> list[Key]:
+    starts = [group.start for group in listing.groups]
+    return [
+        (listing.groups[bisect_right(starts, line) - 1].key, listing.entries[line].run)
+        if line >= 0
+        else (listing.groups[-1 - line].key, 0)
+        for line in lines
+    ]
+
+
+def written(one: Field, value: Any) -> str:
+    """A value as a cell shows it."""
+    if value is None or value == "":
+        return ""
+    if isinstance(value, Estimate):
+        return written(one, value.mean) + (f" ± {written(one, value.half)}" if value.half is not None else "")
+    if one.kind == "date":
+        return datetime.fromisoformat(value).astimezone().strftime("%d %b %H:%M")
+    if one.kind == "truth":
+        return ("★" if one.name == "starred" else "yes") if value else ""
+    if isinstance(value, str):
+        return " ".join(str(value).split())
+    if one.form == "duration":
+        return "–" if value <= 0 else "<1 s" if value < 1 else duration(value)
+    return {"percent": f"{value:.2%}", "count": f"{value:,.4g}" if value % 1 else f"{value:,.0f}", "rate": f"{value:,.0f}/s"}.get(
+        one.form, f"{value:.4g}"
+    )
+
+
+def _said_of_group(group: Group, one: Field, value: Any) -> str:
+    if group.head is not None:
+        if one.name == "status":
+            return "held" if group.head.held and group.head.status == "waiting" else group.head.status
+        if one.name == "date":
+            return written(one, group.head.created)
+    return "" if one.name == "run" else written(one, value)
+
+
+def _told_of_group(group: Group, one: Field, value: Any) -> str:
+    if isinstance(value, Estimate):
+        interval = ", with the 95% interval of the mean" if value.half is not None else ""
+        return f"{one.title}: mean over {many(value.count, 'run')}{interval} – its students where it has any."
+    return f"{group.title}\n{group.head.message if group.head else ''}".strip()
