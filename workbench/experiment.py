@@ -20,7 +20,6 @@ from workbench.history.liveness import ProcessLock
 from workbench.history.patience import Patience
 from workbench.history.writing import Entry, History, Member, More
 from workbench.plan import MOST_TOGETHER, PlannedRun, choosing, company_of, plan, refit_plan, specialists_plan
-from workbench.progress import numbers
 from workbench.remote import do_remotely
 
 logger = logging.getLogger(__name__)
@@ -127,23 +126,9 @@ def resume(history: History, experiments: Sequence[int], *, alone: bool = False)
     Students that were trained together end as if nothing had been only where they go on together. ``alone`` leaves the
     others where they are; what is then trained agrees to float tolerance.
     """
-    others = list[int]()
-    for experiment in () if alone else experiments:
-        company = company_of(history.experiment_config(experiment))
-        beside = history.left_beside(experiment) if company is not None else []
-        others += [number for number, other in beside if company_of(other) == company and number not in (*experiments, *others)]
+    others = [] if alone else history.left_with(experiments)
     history.resume(*experiments, *others)
     return others
-
-
-def gone_on_with(history: History, others: Sequence[int]) -> str:
-    """What is said of ``others`` that :func:`resume` took up too: their students, or themselves where there are none yet."""
-    students = [[member.run for member in history.members(one) if member.role == "student"] for one in others]
-    if not all(students):
-        return f"{numbers(others, 'experiment')} had begun together with it and go on with it"
-    were = "was" if len(others) == 1 else "were"
-    goes = "goes" if len(others) == 1 else "go"
-    return f"{numbers([runs[-1] for runs in students])} {were} trained together with it and {goes} on with it"
 
 
 def _device(under_way: UnderWay) -> ProcessLock | None:

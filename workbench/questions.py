@@ -235,11 +235,9 @@ def resume(experiments: Sequence[int]) -> Callable[[Engine, History], str]:
     """Queue experiments that are over, to do what was not done; a sentence on others that go on together with them, or ""."""
 
     def answer(_: Engine, history: History) -> str:
-        from workbench.experiment import gone_on_with
         from workbench.experiment import resume as take_up
 
-        others = take_up(history, experiments)
-        return gone_on_with(history, others) if others else ""
+        return history.gone_on_with(take_up(history, experiments))
 
     return answer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer
@@ -10,11 +11,13 @@ from PySide6.QtGui import QUndoStack
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from tests.experiments import engine, tiny
 from tests.experiments import launch as launch_here
-from tests.experiments import tiny
 from tests.gui.conftest import READY_MILLISECONDS
 from tests.gui.driving import WAIT, launch, make_small, newest, wait_history
+from tests.test_sweep_together import after, enqueue, left_alone, outcomes, student
 from workbench.driver import Control
+from workbench.experiment import run_experiment, run_experiments
 from workbench.gui import preferences
 from workbench.gui.dialogs import MoreEpochsDialog
 from workbench.gui.live.queue_panel import QueuePanel
@@ -22,6 +25,7 @@ from workbench.gui.main_window import MainWindow
 from workbench.history import reading
 from workbench.history.database import open_for_reading
 from workbench.history.writing import History
+from workbench.progress import numbers
 from workbench.questions import duration
 
 
@@ -175,9 +179,6 @@ def test_that_what_was_left_from_last_time_is_asked_about_and_goes_on(qtbot: QtB
             if isinstance(event, Metrics) and event.run == 2:
                 control.interrupt()
 
-        from tests.experiments import engine
-        from workbench.experiment import run_experiment
-
         run_experiment(engine(), history, history.enqueue(tiny(name="begun")), control, interrupt)
         history.enqueue(tiny(name="not begun"))
         history.leave_queue()
@@ -200,6 +201,39 @@ def test_that_what_was_left_from_last_time_is_asked_about_and_goes_on(qtbot: QtB
     with qtbot.waitSignal(window.closed, timeout=WAIT):
         window.close()
     window.deleteLater()
+
+
+def test_that_one_of_several_interrupted_together_goes_on_with_the_others_bit_for_bit(
+    qtbot: QtBot, themed: None, tmp_path: Path
+) -> None:
+    path = tmp_path / "experiments.db"
+    with History(path) as history:
+        experiments = enqueue(history)
+        never_begun = history.enqueue(tiny(name="not begun"))
+        control = Control()
+        run_experiments(engine(), history, experiments, control, after(8, control.interrupt))
+        history.leave_queue()
+        runs = [student(history, experiment).id for experiment in experiments]
+    window = MainWindow(path, replace(preferences.load(), threads=1))
+    window.show()
+    window.start_threads()
+    window.tabs.setCurrentWidget(window.live)
+    qtbot.waitUntil(lambda: window.banner.isVisible() and len(window.queue.rows) == 7, timeout=READY_MILLISECONDS)
+    choose(window, 2)
+    qtbot.keyClick(window.queue.list, Qt.Key.Key_Space)
+    others = numbers([run for run in runs if run != runs[2]])
+    qtbot.waitUntil(
+        lambda: window.statusBar().currentMessage() == f"R{others[1:]} were trained together with it and go on with it.",
+        timeout=WAIT,
+    )
+    qtbot.waitUntil(lambda: [row.experiment for row in window.queue.rows] == [never_begun], timeout=WAIT)
+    qtbot.waitUntil(lambda: window.live.watched.finished and not window.executor.busy, timeout=WAIT)
+    assert [(row.experiment, row.held) for row in window.queue.rows] == [(never_begun, True)]
+    with qtbot.waitSignal(window.closed, timeout=WAIT):
+        window.close()
+    window.deleteLater()
+    with History(path) as history:
+        assert outcomes(history, experiments) == left_alone(tmp_path)
 
 
 def test_that_the_times_of_a_long_queue_are_asked_a_few_at_a_time_each_once(

@@ -92,7 +92,7 @@ def resume(
     Students of a sweep that were trained together with it go on with it, so that all end bit for bit as if nothing had
     been. A Bayesian search that RUN belongs to goes on too.
     """
-    from workbench.experiment import continue_run, gone_on_with
+    from workbench.experiment import continue_run
     from workbench.experiment import resume as take_up
 
     with contextlib.closing(open_for_reading(history)) as database:
@@ -111,7 +111,7 @@ def resume(
                 raise WorkbenchError(f"the search of run {run} waits in the queue of the window, or of another process")
             return left
         if others := take_up(opened, [row.experiment], alone=alone):
-            click.echo(f"run {run}: {gone_on_with(opened, others)}", err=True)
+            click.echo(f"run {run}: {opened.gone_on_with(others)}", err=True)
         return [row.experiment, *others, *search.take_up(opened, row.experiment)]
 
     ctx.exit(_do(history, settings, queue, as_json))

@@ -18,6 +18,7 @@ from workbench.errors import CannotWrite, HistoryError
 from workbench.events import Metrics
 from workbench.history.changes import LEFT, mark_interrupted
 from workbench.history.database import files_folder, now, open_database, writing
+from workbench.history.going_on import gone_on_with, left_with
 from workbench.history.liveness import ProcessLock, host
 from workbench.history.patience import Patience, patiently
 from workbench.history.reading import (
@@ -305,27 +306,13 @@ class History:
         ).fetchall()
         return [(row[0], ExperimentConfig.from_dict(json.loads(row[1]))) for row in rows]
 
-    def left_beside(self, experiment: int) -> list[tuple[int, ExperimentConfig]]:
-        """The other experiments of its sweep that ended with it, before they were done: those whose students were trained
-        together with its own; where its own was not begun, those that were interrupted before theirs were."""
-        rows = self._database.execute(
-            "SELECT e.id, e.config, e.status, coalesce(q.held, 0) AS held,"
-            " (SELECT iif(json_type(environment, '$.together') = 'array', json_extract(environment, '$.together'), id)"
-            "  FROM runs WHERE experiment = e.id AND role = 'student' AND environment <> '{}' ORDER BY id DESC LIMIT 1"
-            " ) AS together FROM experiments e LEFT JOIN queue q ON q.experiment = e.id AND q.claimed_by IS NULL"
-            " WHERE e.sweep = (SELECT sweep FROM experiments WHERE id = ?) AND e.deleted IS NULL"
-            " AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.experiment = e.id AND r.role = 'student' AND e.id <> ?"
-            "  AND (r.status = 'failed' OR (r.status <> 'done' AND r.id IN (SELECT run FROM bin)))) ORDER BY e.id",
-            [experiment, experiment],
-        ).fetchall()
-        own = next((row["together"] for row in rows if row["id"] == experiment), None)
+    def left_with(self, experiments: Sequence[int]) -> list[int]:
+        """See :func:`workbench.history.going_on.left_with`."""
+        return left_with(self._database, experiments)
 
-        def left(row: Any) -> bool:
-            waits = row["status"] == "waiting" and row["held"] == LEFT
-            ended = row["status"] == "interrupted" or (own is not None and (row["status"] == "stopped" or waits))
-            return bool(row["id"] != experiment and row["together"] == own and ended)
-
-        return [(row["id"], ExperimentConfig.from_dict(json.loads(row["config"]))) for row in rows if left(row)]
+    def gone_on_with(self, others: Sequence[int]) -> str:
+        """See :func:`workbench.history.going_on.gone_on_with`."""
+        return gone_on_with(self._database, others)
 
     @_patient
     def finish_experiment(self, experiment: int, status: str, message: str, more: More | None = None) -> None:

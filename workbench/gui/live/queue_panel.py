@@ -16,10 +16,12 @@ from workbench.gui.forms import label, plain_tooltip
 from workbench.gui.run_feed import AskHistory
 from workbench.history import changes, reading
 from workbench.history.changes import Queued
+from workbench.history.going_on import let_go_on
 from workbench.history.reading import QueuedRow
 from workbench.questions import duration, many
 
 ASKED_AT_ONCE = 10
+HOLD = "Keep the selected experiments from beginning, or let them go on, with those whose students were trained together."
 EXPERIMENT_ROLE = Qt.ItemDataRole.UserRole
 
 
@@ -80,7 +82,7 @@ class QueuePanel(QGroupBox):
             ("next", "First", "Ctrl+Shift+Up", "Do the selected experiments next.", lambda: self._move_to(0)),
             ("up", "", "Alt+Up", "Earlier.", lambda: self._shift(-1)),
             ("down", "", "Alt+Down", "Later.", lambda: self._shift(1)),
-            ("hold", "Hold", "Space", "Keep the selected experiments from beginning, or let them go on.", self._hold),
+            ("hold", "Hold", "Space", HOLD, self._hold),
             ("again", "Duplicate", "Ctrl+D", "Queue the selected experiments once more.", self._again),
             ("edit", "Edit", "", "Take the experiment out of the queue and open it as a set-up.", self._edit),
             ("remove", "Remove", "Delete", "Take the selected experiments out of the queue; Ctrl+Z puts them back.", self.remove),
@@ -197,8 +199,14 @@ class QueuePanel(QGroupBox):
 
     def _hold(self) -> None:
         chosen = self.selected()
-        held = not all(row.held for row in self.rows if row.experiment in chosen)
-        self.change(lambda database: changes.hold(database, chosen, held))
+        if all(row.held for row in self.rows if row.experiment in chosen):
+            self.change(lambda database: let_go_on(database, chosen), self._say_others)
+        else:
+            self.change(lambda database: changes.hold(database, chosen, True))
+
+    def _say_others(self, others: str) -> None:
+        if others:
+            self.said.emit(f"{others[0].upper()}{others[1:]}.")
 
     def remove(self) -> None:
         """Take the selected experiments out of the queue; undo puts them back."""
