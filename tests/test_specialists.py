@@ -220,6 +220,30 @@ def test_that_what_specialists_gain_is_told_over_seeds(history: History) -> None
     assert "errors of the student distilled from all" in result.output
 
 
+def test_that_one_generalist_for_several_seeds_of_the_student_counts_once(history: History) -> None:
+    tables = specialised().to_dict() | {"sweep": {"seed": [0, 1]}}
+    for number in history.enqueue_sweep(tables, expand(tables))[1]:
+        assert run_experiment(engine(), history, number, Control(), lambda event: None) == "done"
+    with closing(open_for_reading(history.path)) as database:
+        (group,) = reading.specialised_groups(database)
+    said, whole = summary(group), named(history, SPECIALISED, 2)
+    assert whole.figures["test_errors"] == named(history, SPECIALISED, 1).figures["test_errors"]
+    assert said["errors of generalist and specialists combined"] == f"{whole.figures['test_errors']:.1f}"
+    assert " ± " in said["errors of the student distilled from all"]
+    assert sum(row.cases for row in coverage(group)) == 500
+    result = CliRunner().invoke(cli, ["specialists", "--history", str(history.path)])
+    assert "2 seeds of the student, 1 of the generalist, means ± standard errors" in result.output
+
+
+def test_that_seeds_of_a_sweep_have_a_generalist_each(history: History) -> None:
+    tables = specialised(specialists__students=False).to_dict() | {"sweep": {"seeds": 2}}
+    for number in history.enqueue_sweep(tables, expand(tables))[1]:
+        assert run_experiment(engine(), history, number, Control(), lambda event: None) == "done"
+    assert not any(row.reused for row in rows(history, 2))
+    result = CliRunner().invoke(cli, ["specialists", "--history", str(history.path)])
+    assert "2 seeds, means ± standard errors" in result.output
+
+
 def test_that_only_seeds_are_put_together(history: History) -> None:
     values = {"seed": [0, 1], "specialists.top": [1, 2]}
     tables = specialised(specialists__students=False).to_dict() | {"sweep": values}
@@ -229,7 +253,7 @@ def test_that_only_seeds_are_put_together(history: History) -> None:
         groups = reading.specialised_groups(database)
     assert [[one.point["specialists.top"] for one in group] for group in groups] == [[2, 2], [1, 1]]
     result = CliRunner().invoke(cli, ["specialists", "--history", str(history.path)])
-    assert result.output.count("2 seeds, means ± standard errors") == 2
+    assert result.output.count(": 1 seed\n") == 2
     assert "top 2" in result.output
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.experiments import TINY
+from tests.experiments import TINY, specialised
 from workbench.errors import ConfigError
 from workbench.sweep import Sweep, expand, words
 
@@ -95,6 +95,19 @@ def test_that_a_recipe_without_a_sweep_is_one_experiment() -> None:
 def test_that_teachers_stay_the_runs_they_are() -> None:
     found = expand(TINY | {"sweep": {"seeds": 3}})
     assert {config.teacher_seed for _, config in found} == {0}
+
+
+def test_that_seeds_beside_specialists_are_also_those_of_the_generalist() -> None:
+    tables = specialised(seed=3, teacher_seed=7).to_dict()
+    found = expand(tables | {"sweep": {"seeds": 3, "specialists.top": [1, 2]}})
+    assert [(config.seed, config.teacher_seed) for _, config in found] == [(3, 7), (4, 107), (5, 207)] * 2
+    assert words(found[1][0]) == "top 1 · seed 4 · teacher seed 107"
+    assert found[1][1].name == "tiny · top 1 · seed 4 · teacher seed 107"
+    by_hand = expand(tables | {"sweep": {"seeds": 2, "teacher_seed": [1, 2]}})
+    assert [(config.seed, config.teacher_seed) for _, config in by_hand] == [(3, 1), (4, 1), (3, 2), (4, 2)]
+    last = 2**31 - 1
+    wrapped = expand(specialised(teacher_seed=last).to_dict() | {"sweep": {"seeds": 2}})
+    assert [config.teacher_seed for _, config in wrapped] == [last, 99]
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from workbench.history.reading import SweepPoint
 from workbench.plan import ALONE, SPECIALISED
+from workbench.questions import many
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,25 @@ def summary(points: Sequence[SweepPoint]) -> dict[str, str]:
     return found
 
 
+def generalists(points: Sequence[SweepPoint]) -> int:
+    """How many generalists have been combined with their specialists."""
+    return len(_figures(points, SPECIALISED))
+
+
+def seeds_in_words(points: Sequence[SweepPoint]) -> str:
+    """How many seeds there are: ``3 seeds``, or ``3 seeds of the student, 1 of the generalist``."""
+    students = len(_figures(points, "student"))
+    of_all = generalists(points)
+    return many(of_all, "seed") if students <= of_all else f"{many(students, 'seed')} of the student, {of_all} of the generalist"
+
+
 def _figures(points: Sequence[SweepPoint], role: str) -> list[dict[str, float]]:
-    return [one.runs[role].figures for one in points if role in one.runs and "test_errors" in one.runs[role].figures]
+    """Of each model once: of a generalist that several seeds of the student share, what it is with its specialists, too."""
+    found: dict[Any, dict[str, float]] = {}
+    for one in points:
+        if role in one.runs and "test_errors" in one.runs[role].figures:
+            found.setdefault(one.point.get("teacher_seed") if role == SPECIALISED else one.runs[role].id, one.runs[role].figures)
+    return list(found.values())
 
 
 def _mean(values: Sequence[float], form: str = "{:.1f}") -> str:

@@ -6,6 +6,7 @@ It is written as a ``[sweep]`` table of dotted paths beside an experiment; the e
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,12 @@ COUNTED = ("random", "bayes")
 """Those that try ``count`` combinations of all there are."""
 LARGEST = 2000
 """Experiments that one sweep may have."""
+
+SEEDS = ("seed", "teacher_seed")
+"""The settings that tell repetitions of one combination apart."""
+GENERALISTS_APART = 100
+"""From one seed of an experiment with specialists to the next the teacher seed goes so far: its specialists have the seeds
+after their generalist's."""
 
 Point = dict[str, Any]
 """The values of the settings that a sweep varies, by dotted path."""
@@ -70,7 +77,8 @@ class Sweep:
     ``grid`` takes every combination, ``zip`` the first values together, then the second ones…, ``random`` ``count``
     combinations of the grid without repeating one. ``bayes`` tries ``count`` combinations one after the other, each
     chosen after those before, see :mod:`workbench.search`; its ranges are not cut into a few values. Each combination is
-    done for ``seeds`` seeds from the experiment's own on.
+    done for ``seeds`` seeds from the experiment's own on; teachers stay the runs they are, but for a generalist, which is
+    another one for each seed with its specialists.
     """
 
     axes: tuple[tuple[str, Values], ...] = ()
@@ -190,18 +198,26 @@ def base_of(tables: Mapping[str, Any]) -> ExperimentConfig:
 
 
 def at_points(tables: Mapping[str, Any], points: Iterable[Point]) -> list[tuple[Point, ExperimentConfig]]:
-    """The experiments of a recipe at some points, each with what is varied in its name."""
-    rest, name = {key: value for key, value in tables.items() if key != "sweep"}, base_of(tables).name
+    """The experiments of a recipe at some points, each with what is varied in its name.
+
+    With specialists each seed has a generalist of its own, unless the sweep says which seeds there are.
+    """
+    rest, base = {key: value for key, value in tables.items() if key != "sweep"}, base_of(tables)
+    seeds_by_hand = any(path in SEEDS for path, _ in axes_of(tables.get("sweep", {})))
     found = []
     for point in points:
-        named = {"name": f"{name} · {words(point)}"} if point else {}
-        found.append((point, ExperimentConfig.from_dict(with_values(rest, [*point.items(), *named.items()]))))
+        config = ExperimentConfig.from_dict(with_values(rest, list(point.items())))
+        if config.specialists and "seed" in point and not seeds_by_hand:
+            further = (config.seed - base.seed) * GENERALISTS_APART
+            point = point | {"teacher_seed": (config.teacher_seed + further) % 2**31}
+            config = dataclasses.replace(config, teacher_seed=point["teacher_seed"])
+        found.append((point, dataclasses.replace(config, name=f"{base.name} · {words(point)}") if point else config))
     return found
 
 
 def varied(point: Point) -> Point:
     """A point without its seeds."""
-    return {path: value for path, value in point.items() if path not in ("seed", "teacher_seed")}
+    return {path: value for path, value in point.items() if path not in SEEDS}
 
 
 def words(point: Point) -> str:

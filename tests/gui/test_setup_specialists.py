@@ -83,7 +83,7 @@ def test_that_a_sweep_of_specialists_says_how_many_models_at_most(qtbot: QtBot, 
     window.setup.show_recipe("specialists-digits")
     window.setup.sweep.show_table({"seeds": 2})
     wait_checked(qtbot, window)
-    assert window.setup.plan.text().startswith("A sweep of 2 experiments: at most 15 models to train")
+    assert window.setup.plan.text().startswith("A sweep of 2 experiments: at most 16 models to train")
 
 
 def test_that_a_plan_without_students_says_so() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.history import reading
-from workbench.plan import SPECIALISED
 from workbench.sweep import varied, words
 
 if TYPE_CHECKING:
@@ -88,11 +87,11 @@ def sweep_table(points: Sequence[reading.SweepPoint]) -> str:
 
 def specialists_table(points: Sequence[reading.SweepPoint]) -> str:
     """What a generalist and its specialists reach, over seeds, as aligned text: the paper's tables 3 and 4, and the students."""
-    from workbench.specialist_results import coverage, summary
+    from workbench.specialist_results import coverage, seeds_in_words, summary
 
-    seeds = sum(SPECIALISED in one.runs and one.runs[SPECIALISED].status == "done" for one in points)
+    seeds = seeds_in_words(points)
     title = " · ".join(filter(None, [points[0].name.split(" · ")[0], words(varied(points[0].point))]))
-    lines = [f"{title}: {seeds} {'seed' if seeds == 1 else 'seeds, means ± standard errors'}"]
+    lines = [f"{title}: {seeds}{'' if seeds == '1 seed' else ', means ± standard errors'}"]
     lines += [f"  {name:58} {value}" for name, value in summary(points).items()]
     lines += [
         "",

@@ -131,7 +131,10 @@ class SweepPart(QGroupBox):
         self.seeds.setRange(1, LARGEST)
         self.seeds.setAccessibleName("Seeds")
         self.seeds.setPrefix("seeds: ")
-        self.seeds.setToolTip("Each combination is done for so many seeds, from the experiment's own on.")
+        self.seeds.setToolTip(
+            "Each combination is done for so many seeds, from the experiment's own on. Teachers are trained once for all;\n"
+            "a generalist with its specialists anew for each seed."
+        )
         self.how = QComboBox()
         self.how.addItems(list(WAYS))
         self.how.setAccessibleName("Combinations")

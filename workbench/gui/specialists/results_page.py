@@ -13,8 +13,7 @@ from sqlite_utils import Database
 from workbench.gui.forms import label
 from workbench.history.specialised import alike
 from workbench.plan import SPECIALISED
-from workbench.questions import many
-from workbench.specialist_results import Covered, coverage, summary
+from workbench.specialist_results import Covered, coverage, generalists, seeds_in_words, summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,8 @@ class Results:
     """Figures in words of one experiment, and of all that differ from it in their seeds alone, and the table by coverage."""
 
     experiment: int
-    seeds: int
+    seeds: str
+    generalists: int
     own: dict[str, str]
     mean: dict[str, str]
     covered: tuple[Covered, ...]
@@ -34,7 +34,9 @@ def results_of(database: Database, experiment: int) -> Results | None:
     if not points or points[0].experiment != experiment:
         return None
     many_seeds = summary(points) if len(points) > 1 else {}
-    return Results(experiment, len(points), summary(points[:1]), many_seeds, tuple(coverage(points)))
+    return Results(
+        experiment, seeds_in_words(points), generalists(points), summary(points[:1]), many_seeds, tuple(coverage(points))
+    )
 
 
 def _figures(runs: dict) -> dict[str, float]:  # type: ignore[type-arg]
@@ -68,10 +70,10 @@ class ResultsPage(QWidget):
         self.headline.setText(f"{together} errors combined, {alone} by the generalist alone")
         titles = ["", f"Experiment #{results.experiment}"]
         if results.mean:
-            titles.append(f"Mean of {many(results.seeds, 'seed')}")
+            titles.append(f"Mean of {results.seeds}")
         rows = [[_said(name), _whole(value), results.mean.get(name, "")][: len(titles)] for name, value in results.own.items()]
         _fill(self.figures, titles, rows)
-        seeds = ", all seeds together" if results.seeds > 1 else ""
+        seeds = ", all seeds together" if results.generalists > 1 else ""
         _fill(
             self.covered,
             ["Specialists", f"Cases{seeds}", "Errors, generalist", "Errors, combined", "Relative gain of accuracy"],
