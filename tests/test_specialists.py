@@ -181,6 +181,14 @@ def test_that_specialists_that_cannot_be_are_refused_before_anything_is_trained(
     assert caught.value.path == path
 
 
+def test_that_the_same_subset_given_twice_by_hand_is_refused_naming_both() -> None:
+    config = specialised(specialists={"by_hand": ["3, 8", "4, 9", "8,3,8"]})
+    with pytest.raises(ConfigError) as caught:
+        engine().check(config, lambda run: pytest.fail("no past run"))
+    assert caught.value.path == "specialists.by_hand.2"
+    assert caught.value.reason == "“8,3,8” has the same classes as “3, 8”, subset 1; leave one of them out"
+
+
 def test_that_a_generalist_with_its_specialists_cannot_teach_and_says_why(history: History) -> None:
     launch(history, specialised(specialists__students=False))
     whole = named(history, SPECIALISED).id

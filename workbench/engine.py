@@ -269,8 +269,15 @@ class Engine:
             )
         if config.size >= classes and not config.by_hand:
             raise ConfigError("specialists.size", f"must be below {classes}, the number of classes of {data.name}")
-        for place, subset in enumerate(self._by_hand(config, data)):
+        subsets = self._by_hand(config, data)
+        for place, subset in enumerate(subsets):
             check_subset(subset, data, f"specialists.by_hand.{place}")
+            if (first := subsets.index(subset)) != place:
+                twice, there = config.by_hand[place], config.by_hand[first]
+                raise ConfigError(
+                    f"specialists.by_hand.{place}",
+                    f"“{twice}” has the same classes as “{there}”, subset {first + 1}; leave one of them out",
+                )
 
     def _check_past(self, path: str, past: Callable[[int], PastRun], number: int, config: DataConfig, data: ResidentData) -> None:
         try:

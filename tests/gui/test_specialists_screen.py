@@ -112,6 +112,10 @@ def test_that_a_person_goes_from_a_generalist_to_the_verdict_on_an_image(qtbot: 
     assert page.share.text().startswith(f"{inside:.0%} of")
     qtbot.mouseClick(cards.more, Qt.MouseButton.LeftButton)
     assert not page.set_up.isEnabled()
+    for number in wanted[0]:
+        drop(cards.cards[2].classes, number, NOWHERE)
+    assert page.error.text() == "Subsets 1 and 3 have the same classes; one specialist is enough for them."
+    assert not page.set_up.isEnabled()
     qtbot.mouseClick(cards.cards[2].away, Qt.MouseButton.LeftButton)
     qtbot.mouseClick(page.set_up, Qt.MouseButton.LeftButton)
     assert window.tabs.currentWidget() is window.setup

@@ -125,6 +125,8 @@ class SubsetsPage(QWidget):
                 return f"subset {place} has {'one class' if subset else 'no class'}; a specialist tells at least two apart"
             if len(subset) == classes:
                 return f"subset {place} has all classes, which leaves nothing for the dustbin class"
+            if (first := self.cards.subsets.index(subset) + 1) < place:
+                return f"subsets {first} and {place} have the same classes; one specialist is enough for them"
         names = (self.found.classes[number] for subset in self.cards.subsets for number in subset)
         odd = next((name for name in names if "," in name or ";" in name or name != name.strip()), None)
         return f"the class {odd!r} cannot be named in a recipe, for its commas" if odd is not None else ""
