@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from click.testing import CliRunner, Result
 from tests.distill.data_files import digit_pictures
 from tests.experiments import DIVERGING, TINY, launch, tiny, tree
 from workbench.cli import cli
+from workbench.cli.tables import table
 from workbench.history import reading
 from workbench.history.database import back_up, open_database, open_for_reading
 from workbench.history.writing import History
@@ -355,9 +357,33 @@ class TestLists:
         runs = shown("runs", "--history", filled)
         assert [run["run"] for run in runs] == [5, 1, 2, 3, 4]
         assert [list(run) for run in runs] == [FIELDS + OF_STUDENTS, FIELDS, FIELDS, FIELDS, FIELDS + OF_STUDENTS]
-        table = workbench("runs", "--history", filled)
-        assert table.exit_code == 0
-        assert all(word in table.stdout for word in ("student", "baseline", "teacher 2", "mlp 1×16"))
+        printed = workbench("runs", "--history", filled)
+        assert printed.exit_code == 0
+        assert all(word in printed.stdout for word in ("student", "baseline", "teacher 2", "mlp 1×16"))
+
+    def test_that_names_are_whole_in_a_file_and_a_terminal_shortens_the_experiments_alone(self, history: History) -> None:
+        name = "specialists of letters\n· top 2 · seed 1 · teacher seed 100, a while"
+        launch(history, tiny(name=name))
+        with closing(open_for_reading(history.path)) as database:
+            rows = [
+                replace(row, name="generalist's student") if row.role == "student" else row for row in reading.list_runs(database)
+            ]
+        whole, narrow, wide = table(rows, 0).splitlines(), table(rows, 120).splitlines(), table(rows, 240).splitlines()
+        assert whole == wide
+        assert {len(line) for line in narrow} == {120}
+        on_one_line = name.replace("\n", " ")
+        assert [on_one_line in line for line in whole] == [False, True, True, True, True, False]
+        assert [on_one_line[:18] in line for line in narrow] == [False, True, True, True, True, False]
+        for lines in (whole, narrow):
+            end = lines[0].index("test %") + len("test %")
+            student, teachers = lines[4:]
+            assert "generalist's student" in student
+            assert "(its teachers)" in teachers
+            assert student[end - 6 : end].strip() == f"{100 * rows[3].figures['test_accuracy']:.2f}"
+            assert teachers[end - 6 : end].strip() == f"{100 * rows[3].figures['ensemble_test_accuracy']:.2f}"
+        assert all(on_one_line[:17] + "…" in line for line in table(rows, 40).splitlines()[1:-1])
+        printed = workbench("runs", "--history", history.path)
+        assert on_one_line in printed.stdout
 
     def test_that_an_empty_history_says_what_to_try(self, folder: Path) -> None:
         History(Path("experiments.db")).close()

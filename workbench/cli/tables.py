@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.history import reading
@@ -10,6 +12,12 @@ from workbench.sweep import varied, words
 
 if TYPE_CHECKING:
     from workbench.claims import Score
+
+
+TITLES = ("run", "experiment", "name", "status", "model", "T", "w", "val %", "test %", "errors", "seconds")
+LEFT = ("experiment", "name", "status", "model")
+NARROWEST, WIDEST = 18, 80
+"""Characters of the experiment's column on a terminal, and of any column: what is longer is not aligned."""
 
 
 def run_object(database: Any, row: reading.RunRow) -> dict[str, Any]:
@@ -42,25 +50,50 @@ def run_object(database: Any, row: reading.RunRow) -> dict[str, Any]:
     return shown
 
 
-def table(rows: Sequence[reading.RunRow]) -> str:
-    """Runs as aligned text."""
-    lines = [
-        f"{'run':>5} {'experiment':18} {'name':11} {'status':11} {'model':16} {'T':>5} {'w':>5}"
-        f" {'val %':>7} {'test %':>7} {'errors':>7} {'seconds':>8}"
-    ]
-    for row in rows:
-        figures = row.figures
-        lines.append(
-            f"{row.id:>5} {row.experiment_name[:18]:18} {row.name[:11]:11} {row.status:11} {row.model[:16]:16}"
-            f" {_number(row.temperature, 'g'):>5} {_number(row.hard_weight, 'g'):>5}"
-            f" {_number(figures.get('val_accuracy'), '.2%')[:-1]:>7} {_number(figures.get('test_accuracy'), '.2%')[:-1]:>7}"
-            f" {_number(figures.get('test_errors'), '.0f'):>7} {row.train_seconds:>8.1f}"
-        )
-        ensemble = figures.get("ensemble_test_errors")
-        if row.role == "student" and ensemble is not None:
-            accuracy = _number(figures.get("ensemble_test_accuracy"), ".2%")[:-1]
-            lines.append(f"{'':5} {'':18} {'(its teachers together)':68} {accuracy:>7} {ensemble:>7.0f}")
-    return "\n".join(lines)
+def table(rows: Sequence[reading.RunRow], columns: int | None = None) -> str:
+    """Runs as aligned text, with names whole.
+
+    Where there is room for so many ``columns``, those of the terminal if nothing is said and 0 without bound, the names of
+    experiments give up what is too much, down to ``NARROWEST``.
+    """
+    if columns is None:
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    lines = [TITLES, *(cells for row in rows for cells in _cells(row))]
+    longest = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [min(WIDEST, width) for width in longest]
+    if columns:
+        room = columns - (sum(widths) - widths[1] + len(widths) - 1)
+        widths[1] = min(longest[1], max(NARROWEST, room))
+        lines = [(number, _cut(name, widths[1]), *rest) for number, name, *rest in lines]
+    sides = ["<" if title in LEFT else ">" for title in TITLES]
+    return "\n".join(
+        " ".join(f"{text:{side}{width}}" for text, side, width in zip(cells, sides, widths, strict=True)) for cells in lines
+    )
+
+
+def _cells(row: reading.RunRow) -> Iterator[tuple[str, ...]]:
+    """A run's line, and below a student one of its teachers together."""
+    figures = row.figures
+    names = (_on_a_line(row.experiment_name), _on_a_line(row.name), row.status, _on_a_line(row.model))
+    numbers = (_number(row.temperature, "g"), _number(row.hard_weight, "g"), _percent(figures.get("val_accuracy")))
+    errors = _number(figures.get("test_errors"), ".0f")
+    yield str(row.id), *names, *numbers, _percent(figures.get("test_accuracy")), errors, f"{row.train_seconds:.1f}"
+    together = figures.get("ensemble_test_errors")
+    if row.role == "student" and together is not None:
+        yield "", "", "(its teachers)", *[""] * 5, _percent(figures.get("ensemble_test_accuracy")), f"{together:.0f}", ""
+
+
+def _percent(share: float | None) -> str:
+    return _number(share, ".2%").removesuffix("%")
+
+
+def _on_a_line(name: str) -> str:
+    """A name without what begins another line, or moves a terminal's cursor."""
+    return "".join(letter if letter.isprintable() else " " for letter in name)
+
+
+def _cut(name: str, width: int) -> str:
+    return name if len(name) <= width else f"{name[: width - 1]}…"
 
 
 def sweep_table(points: Sequence[reading.SweepPoint]) -> str:
@@ -151,4 +184,4 @@ def _whole(value: float | None) -> int | None:
 
 
 def _number(value: float | None, form: str) -> str:
-    return "– " if value is None else format(value, form)
+    return "–" if value is None else format(value, form)
