@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench import __version__, ray_executor, search
+from workbench.cli.exchange import import_experiments
 from workbench.cli.options import LARGEST, data_option, device_option, history_option, json_option, training_options
 from workbench.cli.tables import run_object, score_object, scoreboard, sweep_table, table
 from workbench.config import ExperimentConfig
 from workbench.errors import HistoryError, WorkbenchError
 from workbench.history import reading
+from workbench.history.bundle import is_bundle
 from workbench.history.database import SQLITE_VERSION, check_history, open_database, open_for_reading, wal_is_safe
 from workbench.history.doctor import examine, forget_states, usage
 from workbench.history.doctor import repair as repair_history
@@ -274,7 +276,13 @@ def bias(
 def import_(
     file: Path, changes: tuple[str, ...], name: str, history: Path, folders: tuple[Path, ...], device: str, as_json: bool
 ) -> None:
-    """Enter the weights of FILE (.safetensors, or .pt of plain tensors) as a finished run that can teach."""
+    """Enter the experiments of FILE (.distilled, written by `workbench export`), or the weights of FILE (.safetensors, or .pt
+    of plain tensors) as a finished run that can teach."""
+    if is_bundle(file):
+        if changes or name:
+            raise WorkbenchError(f"{file} brings its own settings and names; leave --set and --name out")
+        import_experiments(file, history, as_json)
+        return
     from workbench.config import RunConfig
     from workbench.engine import Engine, EngineSettings
     from workbench.history.writing import History

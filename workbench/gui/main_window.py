@@ -26,7 +26,7 @@ from workbench import questions
 from workbench.config import ExperimentConfig
 from workbench.errors import NotHere
 from workbench.events import EngineFailed, EngineReady, ExperimentFinished, ExperimentQueued, Note, RunFinished
-from workbench.gui import preferences, theme
+from workbench.gui import exchange, preferences, theme
 from workbench.gui.awake import Awake
 from workbench.gui.banner import Banner
 from workbench.gui.compare.screen import CompareScreen
@@ -47,6 +47,7 @@ from workbench.history import changes, reading
 from workbench.history.backups import back_up_daily, list_backups, restore
 from workbench.history.reading import QueuedRow
 from workbench.history.thread import HistoryThread
+from workbench.history.unbundle import Brought
 from workbench.paths import log_path
 from workbench.runner import Executor, LocalThread
 
@@ -428,6 +429,31 @@ class MainWindow(QMainWindow):
         """Open the log file in whatever the system opens it with."""
         if not QDesktopServices.openUrl(QUrl.fromLocalFile(str(log_path()))):
             self.banner.say(f"The log file is {log_path()}.")
+
+    # Out of the history, and in
+
+    def export_selected(self) -> None:
+        """Write the experiments of the selected runs to a file."""
+        runs = self.history.selected_runs()
+        if runs:
+            self._ask_history("to export", exchange.experiments_of(runs), self.export_experiments)
+        else:
+            self.tabs.setCurrentWidget(self.history)
+            self.banner.say("Select the experiments to export below, then File → Export experiment.")
+
+    def export_experiments(self, experiments: list[int]) -> None:
+        """Write experiments to a file that the person chooses."""
+        exchange.export_experiments(self, self._ask_history, self.history_path, experiments, self.banner.say, self._tell)
+
+    def import_experiments(self) -> None:
+        """Take the experiments of a file into the history."""
+        exchange.import_file(self, self._change_history, self.history_path, self._imported, self._tell)
+
+    def _imported(self, brought: Brought) -> None:
+        self._show_reference()
+        self.setup.refresh()
+        runs = list(brought.runs)
+        self.banner.say(brought.words(), "Show" if runs else "", partial(self._select, runs))
 
     # Files beside the history
 

@@ -53,6 +53,13 @@ def open_database(path: Path) -> Database:
     return database
 
 
+def empty_history() -> Database:
+    """A history in memory, to know its tables by."""
+    database = _connect(Path(":memory:"), "memory")
+    _run_script(database, "schema.sql")
+    return database
+
+
 def check_history(path: Path) -> None:
     """Raise :class:`HistoryError` where :func:`open_database` would, without making or changing anything."""
     if not _checked_path(path):

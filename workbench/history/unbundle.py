@@ -14,9 +14,10 @@ import secrets
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
@@ -34,7 +35,7 @@ from workbench.history.bundle_checks import (
     refused,
     rows,
 )
-from workbench.history.database import files_folder, writing
+from workbench.history.database import empty_history, files_folder, writing
 from workbench.paths import free_space
 
 BATCH = 5_000
@@ -69,23 +70,35 @@ def read_experiment(database: Database, history: Path, source: Path, tell: Tell 
     Runs that are here already, by their uid, stay as they are. Raises :class:`HistoryError` where the file is not what it
     should be, :class:`CannotWrite` where there is no room; then nothing has changed.
     """
-    try:
-        file = source.open("rb")
-    except OSError as error:
-        raise HistoryError(f"{source} cannot be read: {error.strerror}") from None
     folder = files_folder(history) / "runs" / f".import-{secrets.token_hex(8)}"
-    with file:
-        try:
-            archive = zipfile.ZipFile(file)
-            files = manifest(archive)
-            content = looked_over(archive, files, _columns(database), tell)
-        except DAMAGED as error:
-            raise refused(source, error) from None
+    with _opened(source) as file:
+        archive, content = _checked(file, source, _columns(database), tell)
         try:
             unpacked = _unpack(database, history, archive, content, folder, tell)
             return _enter(database, history, archive, content, unpacked, source)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_file(source: Path) -> None:
+    """Raise :class:`HistoryError` where a file is not what :func:`read_experiment` takes, though there is no history yet."""
+    with closing(empty_history()) as database, _opened(source) as file:
+        _checked(file, source, _columns(database), lambda *_: None)
+
+
+def _opened(source: Path) -> IO[bytes]:
+    try:
+        return source.open("rb")
+    except OSError as error:
+        raise HistoryError(f"{source} cannot be read: {error.strerror}") from None
+
+
+def _checked(file: IO[bytes], source: Path, columns: Mapping[str, set[str]], tell: Tell) -> tuple[zipfile.ZipFile, Content]:
+    try:
+        archive = zipfile.ZipFile(file)
+        return archive, looked_over(archive, manifest(archive), columns, tell)
+    except DAMAGED as error:
+        raise refused(source, error) from None
 
 
 def _columns(database: Database) -> dict[str, set[str]]:

@@ -1,0 +1,71 @@
+"""Commands that take experiments out of a history and into it: export, and import of what export wrote."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+
+import click
+from sqlite_utils import Database
+
+from workbench.cli.options import LARGEST, history_option, json_option
+from workbench.errors import WorkbenchError
+from workbench.history import reading
+from workbench.history.bundle import SUFFIX, write_experiment
+from workbench.history.database import check_history, open_database, open_for_reading
+from workbench.history.unbundle import check_file, read_experiment
+from workbench.progress import ProgressPrinter
+
+
+@click.command()
+@click.argument("experiments", metavar="EXPERIMENT…", type=click.IntRange(1, LARGEST), nargs=-1)
+@click.option("--sweep", type=click.IntRange(1, LARGEST), help="All experiments of this sweep.")
+@click.option("--to", "target", type=click.Path(path_type=Path), required=True, help=f"The file, such as mine{SUFFIX}.")
+@click.option("--states", is_flag=True, help="Training states too, to resume runs there or go on with more epochs.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")
+@history_option
+@json_option
+def export(
+    experiments: tuple[int, ...],
+    sweep: int | None,
+    target: Path,
+    states: bool,
+    overwrite: bool,
+    history: Path,
+    as_json: bool,
+) -> None:
+    """Write EXPERIMENT…, with runs, curves and weights and those they reuse, to one file that `workbench import` takes."""
+    printer = ProgressPrinter()
+    with contextlib.closing(open_for_reading(history)) as database:
+        numbers = [*experiments, *(_of_sweep(database, sweep) if sweep else ())]
+        if not numbers:
+            raise WorkbenchError("say which experiments to export: their numbers (see `workbench runs --json`), or --sweep")
+        done = write_experiment(database, history, numbers, target, states=states, overwrite=overwrite, tell=printer.tell)
+    if as_json:
+        shown = {"file": str(target), "bytes": done.size, "experiments": done.experiments, "runs": done.runs}
+        click.echo(json.dumps(shown | {"without_state": done.without_state}))
+    else:
+        click.echo(done.words())
+
+
+def _of_sweep(database: Database, sweep: int) -> list[int]:
+    points = reading.sweep_points(database, sweep)
+    if not points:
+        raise WorkbenchError(f"there is no sweep {sweep} in this history; see `workbench sweeps`")
+    return [point.experiment for point in points]
+
+
+def import_experiments(file: Path, history: Path, as_json: bool) -> None:
+    """Enter the experiments of a file that export wrote, and tell of it."""
+    check_history(history)
+    if not history.exists():
+        check_file(file)
+    printer = ProgressPrinter()
+    with contextlib.closing(open_database(history)) as database:
+        brought = read_experiment(database, history, file, printer.tell)
+    if as_json:
+        shown = {"experiments": brought.experiments, "runs": brought.runs, "already_here": brought.there}
+        click.echo(json.dumps(shown | {"already_here_in_the_bin": brought.binned}))
+    else:
+        click.echo(brought.words())
