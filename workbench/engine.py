@@ -222,7 +222,11 @@ class Engine:
     def has(self, config: ExperimentConfig) -> bool:
         """Whether the data can be asked for without a run that goes on having to wait for its loading."""
         images = config.transfer.images
-        return not self.busy or (config.data in self._data and (not images or (images, config.data) in self._own))
+        return self.has_data(config.data) and (not self.busy or not images or (images, config.data) in self._own)
+
+    def has_data(self, config: DataConfig) -> bool:
+        """The same of a data set alone."""
+        return not self.busy or config in self._data
 
     def _changed(self, config: DataConfig) -> bool:
         return self._data[config][0] != sources.stamp(config, sources.data_folders(self.settings.folders))

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from workbench import __version__
-from workbench.cli import doing, exchange, showing
+from workbench.cli import doing, exchange, reporting, showing
 from workbench.cli.options import data_option, history_option
 from workbench.errors import WorkbenchError
 from workbench.history.database import SqliteError
@@ -64,6 +64,7 @@ def cli(ctx: click.Context, history: Path, folders: tuple[Path, ...], device: st
 for command in (
     *(doing.run, doing.resume, doing.paper, doing.import_, doing.bias, doing.doctor, exchange.export),
     *(showing.recipes, showing.datasets, showing.runs, showing.show, showing.compare, showing.sweeps, showing.specialists),
+    reporting.report,
 ):
     cli.add_command(command)
 
