@@ -31,6 +31,7 @@ from workbench.gui.awake import Awake
 from workbench.gui.banner import Banner
 from workbench.gui.compare.screen import CompareScreen
 from workbench.gui.dialogs import SettingsDialog, show_about
+from workbench.gui.explore.screen import ExploreScreen
 from workbench.gui.files_dialogs import DiskDialog, RestoreDialog
 from workbench.gui.forms import label
 from workbench.gui.history.screen import HistoryScreen
@@ -43,6 +44,7 @@ from workbench.gui.run_feed import RunFeed
 from workbench.gui.setup.screen import SetupScreen
 from workbench.gui.specialists.screen import SpecialistsScreen
 from workbench.gui.sweeps.screen import SweepScreen
+from workbench.gui.worker import Worker
 from workbench.history import changes, reading
 from workbench.history.backups import back_up_daily, list_backups, restore
 from workbench.history.reading import QueuedRow
@@ -85,12 +87,14 @@ class MainWindow(QMainWindow):
         self.feed = RunFeed(self)
         self.awake = Awake()
         self.executor, self.history_thread = self._threads()
+        self.worker = Worker(self.feed.post)
         self.setup = SetupScreen(self._ask_engine)
         self.history = HistoryScreen(self._ask_history, self._change_history)
         self.queue = QueuePanel(self._ask_history, self._change_history, self.history.undo_stack)
         self.live = LiveScreen(self._ask_history, self.queue)
         self.sweeps = SweepScreen(self._ask_history)
         self.compare = CompareScreen(self._ask_history)
+        self.explore = ExploreScreen(self._ask_history, self._work)
         self.paper = PaperScreen(self._ask_history)
         self.specialists = SpecialistsScreen(self._ask_history, self._ask_engine)
         self.banner = Banner()
@@ -102,6 +106,7 @@ class MainWindow(QMainWindow):
             "History": self.history,
             "Sweeps": self.sweeps,
             "Compare": self.compare,
+            "Explore": self.explore,
             "Paper": self.paper,
             "Specialists": self.specialists,
         }
@@ -166,6 +171,9 @@ class MainWindow(QMainWindow):
         self.history.said.connect(self.banner.say)
         self.history.told.connect(self._tell)
         self.history.changed.connect(self.setup.refresh)
+        self.explore.compare_wanted.connect(self._compare)
+        self.explore.select_wanted.connect(self._select)
+        self.explore.filter_wanted.connect(self._filter)
         self.compare.history_wanted.connect(lambda: self.tabs.setCurrentWidget(self.history))
 
     # Between the threads and the screens
@@ -177,6 +185,9 @@ class MainWindow(QMainWindow):
 
     def _ask_history(self, topic: Hashable, reading: Any, answered: Callable[[Any], None]) -> None:
         self.feed.ask(("history", topic), lambda token: self.history_thread.ask(token, reading), answered)
+
+    def _work(self, topic: Hashable, work: Callable[[], Any], answered: Callable[[Any], None]) -> None:
+        self.feed.ask(("work", topic), lambda token: self.worker.ask(token, work), answered)
 
     def _change_history(self, topic: Hashable, change: Any, answered: Callable[[Any], None]) -> None:
         self._changes += 1
@@ -211,7 +222,7 @@ class MainWindow(QMainWindow):
                     self.history.reload()
                     self.setup.refresh()
                 self.awake.keep(self.executor.busy and not isinstance(news, ExperimentFinished))
-                for screen in (self.paper, self.specialists):
+                for screen in (self.paper, self.specialists, self.explore):
                     if isinstance(news, ExperimentFinished) and screen.isVisible():
                         screen.reload()
                 if isinstance(news, ExperimentFinished) and self.live.watched.finished:
@@ -340,6 +351,10 @@ class MainWindow(QMainWindow):
         self.tabs.setCurrentWidget(self.history)
         self.history.show_runs(runs)
 
+    def _filter(self, expression: str) -> None:
+        self.history.filter.setText(expression)
+        self.tabs.setCurrentWidget(self.history)
+
     def _open_setup(self, config: ExperimentConfig) -> None:
         self.banner.hide()
         self.setup.show_config(config)
@@ -405,6 +420,7 @@ class MainWindow(QMainWindow):
         for plot in (self.live.losses, self.live.accuracy):
             plot.dress()
         self.compare.dress()
+        self.explore.dress()
         self.sweeps.dress()
         self.specialists.dress()
         self.setup.distillation.picture.update()
@@ -416,9 +432,11 @@ class MainWindow(QMainWindow):
         self._show_reference()
 
     def _show_reference(self) -> None:
-        self.history.reference = self.sweeps.reference = self.specialists.reference = self.preferences.reference
+        shown = self.preferences.reference
+        self.history.reference = self.sweeps.reference = self.specialists.reference = self.explore.reference = shown
         self.history.reload()
         self.specialists.reload()
+        self.explore.reload()
         self.sweeps.reload()
 
     def choose_theme(self, name: str) -> None:
@@ -538,13 +556,14 @@ class MainWindow(QMainWindow):
             self.hide()
         self.executor.close()
         self.history_thread.close()
+        self.worker.close()
         self._joining = QTimer(self)
         self._joining.setInterval(JOIN_MILLISECONDS)
         self._joining.timeout.connect(lambda: self.close() if self._ended() else None)
         self._joining.start()
 
     def _ended(self) -> bool:
-        return self._closing and self.executor.join(0) and self.history_thread.join(0)
+        return self._closing and all(thread.join(0) for thread in (self.executor, self.history_thread, self.worker))
 
     def _may_stop(self) -> bool:
         box = QMessageBox(self)

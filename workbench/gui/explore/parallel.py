@@ -1,0 +1,130 @@
+"""Parallel coordinates with the choice of their axes, the count of what the ranges keep, and the ranges as a filter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from workbench.explore import Table, expression, varies
+from workbench.gui.explore.field_box import FieldBox
+from workbench.gui.explore.parallel_plot import ParallelPlot
+from workbench.gui.forms import label
+from workbench.history.fields import Field
+
+AXES = ("data", "T", "w", "student.units", "transfer.fraction", "training.epochs", "seed", "test_accuracy")
+"""The axes until a person chooses others; of these only those that vary are shown."""
+
+MOST_AXES = 14
+
+
+class ParallelPage(QWidget):
+    """A line a run through the axes chosen. ``wanted`` asks for a table with :meth:`names`."""
+
+    wanted = Signal()
+    chosen_changed = Signal()
+    filter_wanted = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._table: Table | None = None
+        self.axes = list(AXES)
+        self._own = False
+        self.add = FieldBox("Add an axis", "Another field as an axis; drag its title to where you want it.", first="add an axis…")
+        self.colour = FieldBox("Colour", "What the lines are coloured by.", first="the last axis")
+        self.clear = QPushButton("Clear ranges")
+        self.clear.setToolTip("Keep all runs again (Escape).")
+        self.filter = QPushButton("Filter the history")
+        self.filter.setToolTip("Show in the history what the ranges keep, as a filter that you can change there.")
+        self.plot = ParallelPlot()
+        self.plot.setToolTip(
+            "Drag on an axis: a range of it. Drag a title: another order. × or Delete: away with the axis.\n"
+            "Double click: no range. Arrows choose an axis and change its range, with Shift its lower end."
+        )
+        self.readout = label("", "faint", wrap=True)
+        self.readout.setMinimumHeight(self.readout.fontMetrics().height() * 2)
+        top = QHBoxLayout()
+        for widget in (self.add, label("coloured by"), self.colour, self.clear, self.filter):
+            top.addWidget(widget)
+        top.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 0)
+        layout.addLayout(top)
+        layout.addWidget(self.plot, 1)
+        layout.addWidget(self.readout)
+        self.add.chosen.connect(self._add)
+        self.colour.chosen.connect(lambda _: self.wanted.emit())
+        self.clear.clicked.connect(self.plot.clear_brushes)
+        self.filter.clicked.connect(self._ask_filter)
+        self.plot.changed.connect(self._tell)
+        self.plot.axes_changed.connect(self._own_axes)
+        self.plot.pointed.connect(self._read)
+
+    def names(self) -> list[str]:
+        """The fields shown."""
+        return [*self.axes, *([self.colour.name] if self.colour.name else [])]
+
+    def offer(self, fields: Sequence[Field]) -> None:
+        """The fields to choose among."""
+        self.add.offer([one for one in fields if one.name not in self.plot.names])
+        self.colour.offer(fields)
+
+    def show_axes(self, names: Sequence[str]) -> None:
+        """Put these fields on the axes and ask for them."""
+        self.axes, self._own = list(dict.fromkeys(names))[:MOST_AXES], True
+        self.plot.brushes = {}
+        self.wanted.emit()
+
+    def show_table(self, table: Table) -> None:
+        """Show the runs of a table that has the fields asked for, as far as there are such."""
+        self._table = table
+        axes = self.axes if self._own else [name for name in self.axes if name in table.columns and varies(table.columns[name])]
+        self.plot.show_table(table, axes, self.colour.name if self.colour.name in table.columns else "")
+        self._tell()
+
+    def chosen(self) -> list[int]:
+        """The runs that the ranges keep; none where there is no range."""
+        if self._table is None or not self.plot.brushes:
+            return []
+        return [int(run) for run in self._table.runs[self.plot.kept]]
+
+    def clear_chosen(self) -> None:
+        """Keep all runs again."""
+        self.plot.clear_brushes()
+
+    def dress(self) -> None:
+        """Take the colours of the theme."""
+        self.plot.dress()
+
+    def summary(self) -> str:
+        """Nothing: the ranges say it."""
+        return ""
+
+    def _add(self, name: str) -> None:
+        self.add.set_name("")
+        if name and name not in self.plot.names and len(self.plot.names) < MOST_AXES:
+            self.axes, self._own = [*self.plot.names, name], True
+            self.wanted.emit()
+
+    def _own_axes(self) -> None:
+        self.axes, self._own = list(self.plot.names), True
+        self._tell()
+
+    def _tell(self) -> None:
+        self.clear.setEnabled(bool(self.plot.brushes))
+        self.filter.setEnabled(bool(self.plot.brushes))
+        self.add.setEnabled(len(self.plot.names) < MOST_AXES)
+        self.chosen_changed.emit()
+
+    def _ask_filter(self) -> None:
+        if self._table is not None and (text := expression(self._table, self.plot.brushes)):
+            self.filter_wanted.emit(text)
+
+    def _read(self, at: int) -> None:
+        if self._table is None or at < 0:
+            self.readout.setText("")
+            return
+        shown = [self._table.columns[name] for name in self.plot.names]
+        values = "   ".join(f"{one.title} {one.say(float(one.values[at]))}" for one in shown)
+        self.readout.setText(f"{self._table.labels[at]}:   {values}")
