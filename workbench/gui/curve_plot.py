@@ -1,8 +1,8 @@
 """Curves over steps, epochs or time: the pyqtgraph rules, in one place.
 
-Lines are one pixel wide, or two without antialiasing (a wide antialiased pen is 60 times slower); there is no grid, which
-took a third of a watched training's speed; curves come thinned; a zoom made by hand is kept while data arrives; a
-cross-hair reads every curve's value.
+Lines are drawn without antialiasing, all by one item (:mod:`workbench.gui.curve_item`); there is no grid, which took a third
+of a watched training's speed; curves come thinned; a zoom made by hand is kept while data arrives, and a double click
+takes it back; a cross-hair reads every curve's value.
 """
 
 from __future__ import annotations
@@ -13,20 +13,30 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QPointF, Qt, Signal
 from PySide6.QtGui import QColor
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from workbench.gui import theme
+from workbench.gui.curve_item import CurveItem, Drawn
 from workbench.gui.forms import label
 
 READ_AT_ONCE = 5
 """Of more curves than that, those nearest to the pointer are read."""
+WIDE_UP_TO = 8
+"""Of so many curves those in front are two pixels wide."""
+NEAR = 10
+"""Pixels between a click and the curve that is meant."""
+NEGLIGIBLE = 1e-17
+"""What weighs less in a moving average changes none of its digits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
-    """One curve: arrays of one length, a colour number of the theme, how it is drawn; an empty ``legend`` keeps it out of it."""
+    """One curve: arrays of one length, ``x`` never falling, a colour number of the theme, how it is drawn.
+
+    An empty ``legend`` keeps it out of it; ``low`` and ``high`` bound a band around it.
+    """
 
     key: Hashable
     name: str
@@ -36,6 +46,8 @@ class Line:
     front: bool = True
     dashed: bool = False
     legend: str | None = None
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +61,20 @@ class Reference:
 
 
 def smoothed(values: np.ndarray, weight: float) -> np.ndarray:
-    """Exponential moving average, debiased, so that it starts at the first value; ``weight`` 0 leaves values as they are."""
+    """Exponential moving average, debiased, so that it starts at the first value; ``weight`` 0 leaves values as they are.
+
+    Each pass adds to every value the one ``reach`` before it, then reach and weight are doubled: a few passes over arrays
+    instead of a step a value.
+    """
     if not weight or not len(values):
         return values
-    result = np.empty_like(values)
-    last = power = 0.0
-    for index, value in enumerate(values.tolist()):
-        last = weight * last + (1 - weight) * value
-        power = weight * power + (1 - weight)
-        result[index] = last / power
-    return result
+    result = (1 - weight) * values
+    reach, share = 1, weight
+    while reach < len(values) and share > NEGLIGIBLE:
+        result[reach:] += share * result[:-reach].copy()
+        reach, share = 2 * reach, share * share
+    whole: np.ndarray = result / (1 - weight ** np.arange(1, len(values) + 1))
+    return whole
 
 
 class _ValueAxis(pg.AxisItem):  # type: ignore[misc]
@@ -68,55 +84,74 @@ class _ValueAxis(pg.AxisItem):  # type: ignore[misc]
 
     def tickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
         """The texts of ticks."""
-        if not self.percent:
+        if not self.percent or self.logMode:
             return list(super().tickStrings(values, scale, spacing))
         places = max(0, math.ceil(-math.log10(100 * spacing)))
         return [f"{100 * value * scale:.{places}f}%" for value in values]
 
     def logTickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
         """The texts of ticks at powers of ten."""
-        return [f"{10.0**value * scale:g}" for value in values]
-
-
-def _look(line: Line) -> tuple[object, ...]:
-    return line.name, line.colour, line.front, line.dashed, line.legend
+        form = "{:.3g}%" if self.percent else "{:g}"
+        return [form.format(10.0**value * scale * (100 if self.percent else 1)) for value in values]
 
 
 class CurvePlot(QWidget):
-    """A titled plot with a line below it that reads the curves under the pointer."""
+    """A titled plot with a legend inside and a line below that reads the curves under the pointer.
 
-    def __init__(self, title: str, y_name: str, *, percent: bool = False, legend_below: bool = False) -> None:
+    Where it is ``listed`` both are left to a list beside it, which hears of the pointer by ``pointed``, an x in the plot's
+    unit, and the cross-hair stays where the pointer left it; ``picked`` is the key of the curve clicked on, None for none.
+    """
+
+    pointed = Signal(float)
+    picked = Signal(object)
+
+    def __init__(
+        self, title: str, y_name: str, *, percent: bool = False, legend_below: bool = False, listed: bool = False
+    ) -> None:
         super().__init__()
         self.percent = percent
+        self._listed = listed
         self._y_name = y_name
         self._lines: dict[Hashable, Line] = {}
-        self._items: dict[Hashable, list[pg.PlotDataItem]] = {}
+        self._smoothed: dict[Hashable, np.ndarray] = {}
+        self._in_legend: list[tuple[str, int, bool]] = []
         self._references: dict[Hashable, tuple[Reference, pg.InfiniteLine, pg.PlotDataItem]] = {}
         self._smoothing = 0.0
-        self._log = False
+        self._log_x = self._log_y = False
+        self._highlight: Hashable | None = None
         self._x_name = "step"
-        self._title = label(title)
-        self.plot = pg.PlotWidget(axisItems={"left": _ValueAxis("left")})
+        self._title, self.note = label(title), label("", "faint")
+        self.plot = pg.PlotWidget(axisItems={side: _ValueAxis(side) for side in ("left", "bottom")})
         self.plot.setAccessibleName(title)
-        self.plot.setDownsampling(auto=True, mode="peak")
-        self.plot.setClipToView(True)
         self.plot.setMenuEnabled(False)
         self.plot.setMinimumHeight(120)
+        self.plot.setToolTip("Drag to move, turn the wheel to zoom; a double click shows everything again." if listed else "")
         self.legend = self.plot.addLegend(offset=(-8, -8) if legend_below else (-8, 8), labelTextSize="8pt")
+        self.legend.setVisible(not listed)
+        self._curves = CurveItem()
+        self.plot.addItem(self._curves)
         self._hair = pg.InfiniteLine(angle=90, movable=False)
         self._hair.hide()
         self.plot.addItem(self._hair, ignoreBounds=True)
-        self.plot.scene().sigMouseMoved.connect(self._read)
+        self.plot.scene().sigMouseMoved.connect(self._point)
+        self.plot.scene().sigMouseClicked.connect(self._click)
         self.readout = label("", "faint", wrap=True)
         self.readout.setMinimumHeight(self.readout.fontMetrics().height() * 2)
         self.readout.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.readout.setVisible(not listed)
+        self._lay_out()
+        self.dress()
+
+    def _lay_out(self) -> None:
+        top = QHBoxLayout()
+        top.addWidget(self._title, 1)
+        top.addWidget(self.note)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(self._title)
+        layout.addLayout(top)
         layout.addWidget(self.plot, 1)
         layout.addWidget(self.readout)
-        self.dress()
 
     def dress(self) -> None:
         """Take the colours of the theme."""
@@ -132,10 +167,10 @@ class CurvePlot(QWidget):
         self.plot.setLabel("bottom", self._x_name)
         self._hair.setPen(pg.mkPen(colours.faint, style=Qt.PenStyle.DashLine))
         self.legend.setLabelTextColor(colours.text)
-        lines, references = list(self._lines.values()), self._shown_references()
-        self.set_lines([])
+        references = self._shown_references()
         self.set_references([])
-        self.set_lines(lines)
+        self._fill_legend([])
+        self._draw()
         self.set_references(references)
 
     def set_title(self, title: str, y_name: str, x_name: str) -> None:
@@ -152,28 +187,41 @@ class CurvePlot(QWidget):
         """Draw moving averages, the curves themselves faint behind them."""
         if weight != self._smoothing:
             self._smoothing = weight
-            self._redraw()
+            self._draw()
 
     def set_log(self, on: bool) -> None:
         """A logarithmic vertical axis."""
-        if on != self._log:
-            self._log = on
-            self.plot.setLogMode(y=on)
-            references = self._shown_references()
-            self.set_references([])
-            self.set_references(references)
+        self._set_logs(self._log_x, on)
+
+    def set_log_x(self, on: bool) -> None:
+        """A logarithmic horizontal axis."""
+        self._set_logs(on, self._log_y)
+
+    def _set_logs(self, x: bool, y: bool) -> None:
+        if (x, y) == (self._log_x, self._log_y):
+            return
+        self._log_x, self._log_y = x, y
+        self._hair.hide()
+        references = self._shown_references()
+        self.set_references([])
+        self.plot.setLogMode(x=x, y=y)
+        self._draw()
+        self.set_references(references)
 
     def set_lines(self, lines: Sequence[Line]) -> None:
         """Show these curves and no others."""
-        wanted = {line.key: line for line in lines}
-        for key in [key for key in self._items if key not in wanted]:
-            self._remove(key)
-        for line in lines:
-            shown = self._lines.get(line.key)
-            if shown is not None and _look(shown) != _look(line):
-                self._remove(line.key)
-            self._lines[line.key] = line
-            self._draw(line)
+        self._lines = {line.key: line for line in lines}
+        self._draw()
+
+    def set_highlight(self, key: Hashable | None) -> None:
+        """Bring one curve to the front and let the others fade; None shows all alike."""
+        if key != self._highlight:
+            self._highlight = key
+            self._draw()
+
+    def whole(self) -> None:
+        """Show everything again, as it comes."""
+        self.plot.enableAutoRange()
 
     def set_references(self, references: Sequence[Reference]) -> None:
         """Show these horizontal lines and no others."""
@@ -183,11 +231,10 @@ class CurvePlot(QWidget):
             self.plot.removeItem(line)
             self.legend.removeItem(sample)
         for reference in references:
-            if reference.key in self._references or not math.isfinite(reference.y) or (self._log and reference.y <= 0):
+            if reference.key in self._references or not math.isfinite(reference.y) or (self._log_y and reference.y <= 0):
                 continue
-            colour = theme.current().curves[reference.colour % len(theme.current().curves)]
-            pen = pg.mkPen(colour, style=Qt.PenStyle.DashLine)
-            line = pg.InfiniteLine(pos=math.log10(reference.y) if self._log else reference.y, angle=0, pen=pen)
+            pen = pg.mkPen(theme.curve_colour(reference.colour), style=Qt.PenStyle.DashLine)
+            line = pg.InfiniteLine(pos=math.log10(reference.y) if self._log_y else reference.y, angle=0, pen=pen)
             self.plot.addItem(line)
             sample = pg.PlotDataItem(pen=pen)
             self.legend.addItem(sample, f"{reference.name} {self.say(reference.y)}")
@@ -196,8 +243,12 @@ class CurvePlot(QWidget):
     def _shown_references(self) -> list[Reference]:
         return [reference for reference, *_ in self._references.values()]
 
+    def lines(self) -> list[Line]:
+        """The curves shown, as they were given."""
+        return list(self._lines.values())
+
     def line_keys(self) -> list[Hashable]:
-        """The curves shown."""
+        """The keys of the curves shown."""
         return list(self._lines)
 
     def points(self, key: Hashable) -> int:
@@ -208,65 +259,138 @@ class CurvePlot(QWidget):
         """A value as the axis counts it."""
         return f"{value:.2%}" if self.percent else f"{value:.4g}"
 
+    # Reading
+
     def values_at(self, x: float) -> list[tuple[str, float]]:
         """(name, value) of every curve at the point nearest to ``x``."""
-        found = []
+        return [(line.name, float(line.y[_nearest(line.x, x)])) for line in self._lines.values() if len(line.x)]
+
+    def readings(self, x: float | None) -> dict[Hashable, float]:
+        """The value drawn of every curve at the point nearest to ``x``, nan where it does not reach so far; the last of each
+        where ``x`` is None."""
+        found: dict[Hashable, float] = {}
         for line in self._lines.values():
-            if len(line.x):
-                place = int(np.clip(np.searchsorted(line.x, x), 0, len(line.x) - 1))
-                if place and abs(line.x[place - 1] - x) <= abs(line.x[place] - x):
-                    place -= 1
-                found.append((line.name, float(line.y[place])))
+            if not len(line.x):
+                found[line.key] = math.nan
+                continue
+            margin = (line.x[-1] - line.x[0]) / len(line.x)
+            there = x is None or line.x[0] - margin <= x <= line.x[-1] + margin
+            place = len(line.x) - 1 if x is None else _nearest(line.x, x)
+            found[line.key] = float(self._smoothed[line.key][place]) if there else math.nan
         return found
 
-    def _redraw(self) -> None:
-        lines = list(self._lines.values())
-        for key in list(self._items):
-            self._remove(key)
-        self.set_lines(lines)
+    # Drawing
 
-    def _remove(self, key: Hashable) -> None:
-        for item in self._items.pop(key, []):
-            self.plot.removeItem(item)
-        self._lines.pop(key, None)
+    def _draw(self) -> None:
+        self._smoothed = {line.key: smoothed(line.y, self._smoothing) for line in self._lines.values()}
+        behind = [line for line in self._lines.values() if not line.front]
+        front = [line for line in self._lines.values() if line.front]
+        order = sorted([*behind, *front], key=lambda line: line.key == self._highlight)
+        pairs = [pair for line in order for pair in self._drawn(line)]
+        self._curves.draw([drawn for drawn, _ in pairs])
+        lost = sum(lost for _, lost in pairs)
+        points = "1 point" if lost == 1 else f"{lost:,} points"
+        self.note.setText(f"{points} at 0 or below, where a logarithmic axis has no place" if lost else "")
+        self._fill_legend(list(self._lines.values()))
 
-    def _draw(self, line: Line) -> None:
-        if line.key not in self._items:
-            self._items[line.key] = self._made(line)
-        *faint, main = self._items[line.key]
-        main.setData(line.x, smoothed(line.y, self._smoothing))
-        for item in faint:
-            item.setData(line.x, line.y)
-
-    def _made(self, line: Line) -> list[pg.PlotDataItem]:
-        colours = theme.current().curves
-        colour = QColor(colours[line.colour % len(colours)])
-        style = Qt.PenStyle.DashLine if line.dashed else Qt.PenStyle.SolidLine
-        items = []
+    def _drawn(self, line: Line) -> list[tuple[Drawn, int]]:
+        """What is drawn for a curve, each with the number of points that have no place on a logarithmic axis."""
+        known = self._highlight in self._lines
+        wide = line.key == self._highlight if known else line.front and len(self._lines) <= WIDE_UP_TO
+        faded = known and not wide
+        colour = theme.curve_colour(line.colour)
+        if not line.front:
+            colour.setAlpha(120)
+        found = []
         if self._smoothing:
             pale = QColor(colour)
             pale.setAlpha(70)
-            items.append(self.plot.plot(pen=pg.mkPen(pale, width=1)))
-        if not line.front:
-            colour.setAlpha(120)
-        main = self.plot.plot(
-            pen=pg.mkPen(colour, width=2 if line.front else 1, style=style),
-            name=(line.name if line.legend is None else line.legend) or None,
-        )
-        main.setZValue(10 if line.front else 0)
-        return [*items, main]
+            x, (y,), _ = self._placed(line.x, line.y)
+            found.append((Drawn(x, y, pale, faded=faded), 0))
+        bounds = [] if line.low is None or line.high is None else [line.low, line.high]
+        band = [smoothed(bound, self._smoothing) for bound in bounds]
+        x, (y, *band), lost = self._placed(line.x, self._smoothed[line.key], *band)
+        found.append((Drawn(x, y, colour, wide, line.dashed, faded, *band), lost))
+        return found
 
-    def _read(self, place: QPointF) -> None:
+    def _placed(self, x: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], int]:
+        """Arrays in the coordinates of the view, those points left out that it has no place for, and how many these are."""
+        there = np.ones(len(x), bool)
+        if self._log_x:
+            there &= x > 0
+        if self._log_y:
+            there &= values[0] > 0
+        x, placed = x[there], [one[there] for one in values]
+        if self._log_x:
+            x = np.log10(x)
+        if self._log_y and len(x):
+            least = placed[0].min()
+            placed = [np.log10(np.maximum(one, least) if at else one) for at, one in enumerate(placed)]
+        return x, placed, int((~there).sum())
+
+    def _fill_legend(self, lines: Sequence[Line]) -> None:
+        named = [(line, line.name if line.legend is None else line.legend) for line in lines]
+        wanted = [(name, line.colour, line.dashed) for line, name in named if name]
+        if self._listed or wanted == self._in_legend:
+            return
+        references = self._shown_references()
+        self.set_references([])
+        self.legend.clear()
+        self._in_legend = wanted
+        for name, colour, dashed in wanted:
+            style = Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine
+            self.legend.addItem(pg.PlotDataItem(pen=pg.mkPen(theme.curve_colour(colour), width=2, style=style)), name)
+        self.set_references(references)
+
+    # The pointer
+
+    def _point(self, place: QPointF) -> None:
         inside = self.plot.getViewBox().sceneBoundingRect().contains(place)
-        self._hair.setVisible(inside and bool(self._lines))
+        if not self._listed or inside:
+            self._hair.setVisible(inside and bool(self._lines))
         if not inside:
             self.readout.setText("")
             return
-        x = self.plot.getViewBox().mapSceneToView(place).x()
-        self._hair.setPos(x)
-        y = self.plot.getViewBox().mapSceneToView(place).y()
+        at = self.plot.getViewBox().mapSceneToView(place)
+        self._hair.setPos(at.x())
+        x = self._x_of(at)
+        self.pointed.emit(x)
+        if self._listed:
+            return
         found = self.values_at(x)
         if len(found) > READ_AT_ONCE:
-            found = sorted(found, key=lambda one: abs(one[1] - (10.0**y if self._log else y)))[:READ_AT_ONCE]
+            y = 10.0 ** at.y() if self._log_y else at.y()
+            found = sorted(found, key=lambda one: abs(one[1] - y))[:READ_AT_ONCE]
         values = "   ".join(f"{name} {self.say(value)}" for name, value in found)
         self.readout.setText(f"{self._x_name} {x:.4g}:   {values}" if values else "")
+
+    def _click(self, event: pg.GraphicsScene.mouseEvents.MouseClickEvent) -> None:
+        if event.button() != Qt.MouseButton.LeftButton:
+            return
+        if event.double():
+            self.whole()
+            return
+        box = self.plot.getViewBox()
+        if not self._listed or not box.sceneBoundingRect().contains(event.scenePos()):
+            return
+        at = box.mapSceneToView(event.scenePos())
+        height = box.viewPixelSize()[1]
+        away = {key: abs((self._y_in_view(value) - at.y()) / height) for key, value in self.readings(self._x_of(at)).items()}
+        away = {key: pixels for key, pixels in away.items() if pixels <= NEAR}
+        self.picked.emit(min(away, key=lambda key: away[key]) if away else None)
+
+    def _x_of(self, place: QPointF) -> float:
+        return 10.0 ** place.x() if self._log_x else place.x()
+
+    def _y_in_view(self, value: float) -> float:
+        if not self._log_y:
+            return value
+        return math.log10(value) if value > 0 else math.nan
+
+
+def _nearest(x: np.ndarray, at: float) -> int:
+    """The place of the value of ``x``, which never falls, nearest to ``at``."""
+    place = int(np.clip(np.searchsorted(x, at), 0, len(x) - 1))
+    if place and abs(x[place - 1] - at) <= abs(x[place] - at):
+        place -= 1
+    return place

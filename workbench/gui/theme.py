@@ -44,6 +44,22 @@ def current() -> Theme:
     return _current
 
 
+def curve_colour(number: int) -> QColor:
+    """The colour of a curve: those of the theme in turn, of more than sixteen curves in other shades."""
+    colours = _current.curves
+    towards, share = ((_current.text, 0.0), (_current.text, 0.45), (_current.base, 0.45), (_current.text, 0.7))[
+        number // (2 * len(colours)) % 4
+    ]
+    one, other = QColor(colours[number % len(colours)]), QColor(towards)
+    parts = zip(one.getRgb()[:3], other.getRgb()[:3], strict=True)  # type: ignore[index]
+    return QColor(*(round(own + share * (end - own)) for own, end in parts))
+
+
+def curve_dashed(number: int) -> bool:
+    """Whether a curve is dashed: every second round of the colours is."""
+    return number // len(_current.curves) % 2 == 1
+
+
 def apply(wanted: str) -> Theme:
     """Dress the application in ``light``, ``dark`` or, with ``system``, what the desktop says; the theme used."""
     global _current
