@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -414,6 +415,13 @@ class TestLists:
     def test_that_runs_alike_are_said_to_differ_in_nothing(self, filled: Path) -> None:
         assert shown("compare", 4, 4, "--history", filled)["differing_settings"] == {}
         assert "no setting differs" in workbench("compare", 4, 4, "--history", filled).stdout
+
+    def test_that_of_two_groups_it_is_said_whether_the_difference_is_real(self, filled: Path) -> None:
+        said = shown("compare", 4, 5, "--history", filled)["difference"]
+        assert re.search(r"^One seed each says nothing about other seeds\. .* On the same 500 test images student \(4\) ", said)
+        assert said in workbench("compare", 4, 5, "--history", filled).stdout
+        assert shown("compare", 1, 2, "--history", filled)["difference"] is None
+        assert shown("compare", 1, 3, 4, "--history", filled)["difference"] is None
 
     @pytest.mark.parametrize("command", [["show", 77], ["compare", 1, 77]])
     def test_that_a_run_that_is_not_there_is_a_sentence(self, command: list[object], filled: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from workbench.bias import Correction, best_shift, mass_shift
 from workbench.claims import scoreboard
 from workbench.config import DataConfig, ExperimentConfig, ModelConfig
+from workbench.difference import checked_labels
 from workbench.distill import sources
 from workbench.distill.raw_data import spread
 from workbench.errors import DataError, WorkbenchError
@@ -377,6 +378,16 @@ def bias_samples(run: int) -> Callable[[Engine, History], BiasSamples]:
             validation=splits["validation"],
             test=splits["test"],
         )
+
+    return answer
+
+
+def labels_of(config: DataConfig, digest: str) -> Callable[[Engine, History], np.ndarray]:
+    """The labels (N,) of the test split of a data set that runs were tested on, whose content has this digest."""
+
+    def answer(engine: Engine, _: History) -> np.ndarray:
+        data = engine.data(config, download=False)
+        return checked_labels(config, digest, data.digest, data.test.labels.cpu().numpy())
 
     return answer
 

@@ -41,10 +41,14 @@ def estimate(values: Sequence[float]) -> Estimate:
     mean, count = statistics.fmean(values), len(values)
     if count < 2:
         return Estimate(mean=mean, half=None, count=count)
+    return Estimate(mean=mean, half=interval_factor(count) * statistics.stdev(values), count=count)
+
+
+def interval_factor(count: int) -> float:
+    """Times the standard deviation of ``count`` values, two or more, it is half of the 95% interval of their mean."""
     from scipy.special import stdtrit
 
-    error = statistics.stdev(values) / math.sqrt(count)
-    return Estimate(mean=mean, half=float(stdtrit(count - 1, 0.975)) * error, count=count)
+    return float(stdtrit(count - 1, 0.975)) / math.sqrt(count)
 
 
 def results(points: Sequence[SweepPoint], *, role: str = "student") -> list[Result]:

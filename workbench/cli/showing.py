@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from sqlite_utils import Database
 
 from workbench.cli.options import LARGEST, data_option, history_option, json_option
 from workbench.cli.tables import run_object, specialists_table, sweep_table, table
@@ -108,16 +109,20 @@ def show(run: int, history: Path, as_json: bool) -> None:
 @click.command()
 @click.argument("numbers", metavar="RUN…", type=click.IntRange(1, LARGEST), nargs=-1, required=True)
 @history_option
+@data_option
 @json_option
-def compare(numbers: tuple[int, ...], history: Path, as_json: bool) -> None:
-    """Lay runs beside each other: their figures, and only the settings that differ."""
+def compare(numbers: tuple[int, ...], history: Path, folders: tuple[Path, ...], as_json: bool) -> None:
+    """Lay runs beside each other: their figures, only the settings that differ, and of two groups whether the difference is
+    real."""
     database = open_for_reading(history)
     rows = [reading.run_details(database, number).row for number in numbers]
-    differing = reading.differing_settings(reading.run_settings(database, numbers))
+    settings_of = reading.run_settings(database, numbers)
+    differing = reading.differing_settings(settings_of)
+    difference = _difference(database, {row.id: row for row in rows}, settings_of, folders)
     if as_json:
         shown = [run_object(database, row) for row in rows]
         settings = {key: {str(run): value for run, value in values.items()} for key, values in differing.items()}
-        click.echo(json.dumps({"runs": shown, "differing_settings": settings}))
+        click.echo(json.dumps({"runs": shown, "differing_settings": settings, "difference": difference}))
     else:
         click.echo(table(rows))
         click.echo("")
@@ -127,7 +132,32 @@ def compare(numbers: tuple[int, ...], history: Path, as_json: bool) -> None:
                 f"{key:36} "
                 + "  ".join(f"{'–' if values.get(number) is None else values[number]!s:>12}" for number in numbers if values)
             )
+        if difference:
+            click.echo(f"\n{difference}")
     database.close()
+
+
+def _difference(
+    database: Database, rows: dict[int, reading.RunRow], settings: dict[int, dict[str, Any]], folders: Sequence[Path]
+) -> str | None:
+    """Whether the difference is real, of runs that are two groups of seeds; None where they are not."""
+    from workbench.difference import checked_labels, names_in_sentences, no_labels, sentence
+    from workbench.distill import sources
+    from workbench.history.seed_groups import seed_groups, sides
+
+    groups = seed_groups(database, list(rows))
+    if len(groups) != 2:
+        return None
+    names = names_in_sentences([[rows[run] for run in group] for group in groups], settings)
+    found = sides(database, *groups)
+    if found.data is None or found.predicted is None:
+        return sentence(found, names)
+    try:
+        raw = sources.load(found.data, sources.data_folders(folders), download=False)
+        labels = checked_labels(found.data, found.digest, raw.digest, raw.test.labels)
+    except WorkbenchError as error:
+        return sentence(found, names, reason=no_labels(error))
+    return sentence(found, names, labels)
 
 
 @click.command()
