@@ -22,7 +22,7 @@ def test_that_a_name_is_plain_text_wherever_it_is_shown(name: str, qtbot: QtBot,
     entry = Entry(1, 1, "student", name, "failed", 0)
     group = Group(key="", title="", start=0, stop=1)
     listing = Listing(question=Question(group=""), version=0, entries=(entry,), groups=(group,))
-    model.take(Shown(listing, (0,), Page({1: {"message": name}})))
+    model.take(Shown(listing, (0,), [("", 1)], Page({1: {"message": name}})))
     cell = model.index(0, 0)
     assert cell.data().strip() == name.strip()
     assert name not in str(cell.data(Qt.ItemDataRole.ToolTipRole)) or "<" not in name

@@ -166,6 +166,7 @@ class MainWindow(QMainWindow):
         self.history.epochs_wanted.connect(self._go_on)
         self.history.bias_wanted.connect(self._ask_bias)
         self.history.compare_wanted.connect(self._compare)
+        self.history.export_wanted.connect(self.export_experiments)
         self.history.setup_wanted.connect(self._open_setup)
         self.history.teacher_wanted.connect(self._use_as_teacher)
         self.history.said.connect(self.banner.say)

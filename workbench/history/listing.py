@@ -78,7 +78,7 @@ class Group:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """The runs a list shows, in its order. ``heads`` are the experiments by number, ``total`` counts the runs of the whole
-    history, and ``ranges`` are those of the bars."""
+    history, ``found`` those listed, and ``ranges`` are those of the bars."""
 
     question: Question
     version: int
@@ -86,6 +86,7 @@ class Listing:
     groups: tuple[Group, ...] = ()
     heads: dict[int, Head] = field(default_factory=dict)
     total: int = 0
+    found: int = 0
     ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
@@ -130,6 +131,7 @@ def list_entries(database: Database, known: Vocabulary, question: Question) -> L
         else:
             stretches.append(Group(key=f"g{key_value!r}", title=_title(by, key_value), **about))
     (total,) = database.execute("SELECT (SELECT count(*) FROM runs) - (SELECT count(*) FROM bin)").fetchone()
+    runs = {entry.run for entry in entries}
     bars = [one for name in question.bars if (one := known.get(name)) and one.form == "percent"]
     return Listing(
         question=question,
@@ -138,7 +140,8 @@ def list_entries(database: Database, known: Vocabulary, question: Question) -> L
         groups=tuple(stretches),
         heads=heads,
         total=total,
-        ranges=_ranges(database, known, bars, {entry.run for entry in entries}),
+        found=len(runs),
+        ranges=_ranges(database, known, bars, runs),
     )
 
 

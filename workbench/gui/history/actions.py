@@ -26,11 +26,13 @@ class Actions:
         self.buttons: dict[str, QPushButton] = {}
         for name, text, help_, slot in (
             ("compare", "Compare", "Lay the selected runs over each other (Ctrl+K, or a double click).", screen.compare),
+            ("report", "Report", "Teachers, baseline and student of the selected run's experiment side by side.", screen.report),
             ("open", "Open as new set-up", "Fill the set-up with this run's experiment.", screen.open_set_up),
             ("resume", "Resume", "Go on with what the selected experiments have not done, from the checkpoints.", screen.resume),
             ("epochs", "More epochs…", "Go on with this run as a new one, which leaves it as it is.", screen.more_epochs),
             ("bias", "Bias…", "Shift the logits of classes that the run has never seen, chosen on validation.", screen.bias),
             ("teacher", "Use as teacher", "Add the selected run to the ensemble of the set-up.", screen.teach),
+            ("export", "Export…", "Write the selected experiments with all that belongs to them to one file.", screen.export),
             ("delete", "Delete", "Delete what is selected (Del); Ctrl+Z takes it back.", screen.delete_selected),
         ):
             button = QPushButton(text)

@@ -47,10 +47,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """A listing, its lines (the place of an entry, or −1 − the place of a group), and a first page."""
+    """A listing, its lines (the place of an entry, or −1 − the place of a group) with what each stands for, and a first page."""
 
     listing: Listing
     lines: tuple[int, ...]
+    keys: list[Key]
     page: Page
 
 
@@ -82,7 +83,9 @@ def read_shown(
     def read(database: Database) -> Shown:
         listing = list_entries(database, known, question)
         lines = lines_of(listing, toggled)
-        return Shown(listing, lines, _page(database, known, listing, lines[first : first + count], names))
+        return Shown(
+            listing, lines, keys_of(listing, lines), _page(database, known, listing, lines[first : first + count], names)
+        )
 
     return read
 
@@ -116,16 +119,18 @@ class HistoryModel(QAbstractTableModel):
         self.columns: tuple[Field, ...] = (NAME,)
         self.listing = Listing(question=Question(), version=-1)
         self.lines: tuple[int, ...] = ()
+        self.keys: list[Key] = []
+        """What each line stands for, whatever else comes and goes: (group, run), run 0 for the group itself."""
         self.toggled: dict[str, bool] = {}
         self.page = Page()
         self.curves: dict[int, np.ndarray] = {}
 
     def take(self, shown: Shown) -> bool:
         """Show this; whether it has other lines than before, and the views were told so."""
-        same = _keys(shown.listing, shown.lines) == self.keys()
+        same = shown.keys == self.keys
         if not same:
             self.beginResetModel()
-        self.listing, self.lines, self.page = shown.listing, shown.lines, shown.page
+        self.listing, self.lines, self.keys, self.page = shown.listing, shown.lines, shown.keys, shown.page
         if same:
             self._all_changed()
         else:
@@ -160,15 +165,19 @@ class HistoryModel(QAbstractTableModel):
             self.beginInsertRows(QModelIndex(), line + 1, line + max(1, group.stop - group.start))
         else:
             self.beginRemoveRows(QModelIndex(), line + 1, line + max(1, group.stop - group.start))
-        self.lines = lines_of(self.listing, self.toggled)
+        self._take_lines()
         (self.endInsertRows if unfolded else self.endRemoveRows)()
 
     def fold_all(self, *, unfolded: bool) -> None:
         """The same of all groups."""
         self.beginResetModel()
         self.toggled = {group.key: unfolded for group in self.listing.groups}
-        self.lines = lines_of(self.listing, self.toggled)
+        self._take_lines()
         self.endResetModel()
+
+    def _take_lines(self) -> None:
+        self.lines = lines_of(self.listing, self.toggled)
+        self.keys = keys_of(self.listing, self.lines)
 
     def is_unfolded(self, line: int) -> bool:
         """Whether the group at a line shows its runs; one without any does."""
@@ -194,10 +203,6 @@ class HistoryModel(QAbstractTableModel):
         """The runs of a group."""
         return self.listing.entries[group.start : group.stop]
 
-    def keys(self) -> list[Key]:
-        """What each line stands for, whatever else comes and goes: (group, run), run 0 for the group itself."""
-        return _keys(self.listing, self.lines)
-
     def find(self, run: int) -> int:
         """The line of a run where it was made, its group unfolded for it; −1 where it is not shown."""
         for place, entry in enumerate(self.listing.entries):
@@ -214,7 +219,7 @@ class HistoryModel(QAbstractTableModel):
             line
             for line in self.lines[max(0, first) : last + 1]
             if (self.listing.entries[line].run not in self.page.runs if line >= 0
-                else self.listing.groups[-1 - line].key not in (*self.page.groups, "pinned"))
+                else (key := self.listing.groups[-1 - line].key) not in self.page.groups and key != "pinned")
         ]  # fmt: skip
 
     # QAbstractTableModel
@@ -304,7 +309,8 @@ class HistoryModel(QAbstractTableModel):
             self.dataChanged.emit(self.index(0, 0), self.index(len(self.lines) - 1, len(self.columns) - 1))
 
 
-def _keys(listing: Listing, lines: Sequence[int]) -> list[Key]:
+def keys_of(listing: Listing, lines: Sequence[int]) -> list[Key]:
+    """(group, run) of each line, run 0 for a group itself."""
     starts = [group.start for group in listing.groups]
     return [
         (listing.groups[bisect_right(starts, line) - 1].key, listing.entries[line].run)

@@ -48,6 +48,8 @@ class HistoryScreen(QWidget):
     teacher_wanted = Signal(int, str)
     resume_wanted = Signal(list)
     epochs_wanted = Signal(int, int, str)
+    report_wanted = Signal(int)
+    export_wanted = Signal(list)
     bias_wanted = Signal(int)
     changed = Signal()
     said = Signal(str)
@@ -207,7 +209,7 @@ class HistoryScreen(QWidget):
         self.table.look()
 
     def _counted(self, shown: Shown) -> str:
-        found = len({entry.run for entry in shown.listing.entries})
+        found = shown.listing.found
         return f"{found:,} of {many(shown.listing.total, 'run')}" if found != shown.listing.total else many(found, "run")
 
     def _seen(self, first: int, last: int) -> None:
@@ -278,12 +280,12 @@ class HistoryScreen(QWidget):
             self.table.fold(index.row(), unfolded=not self.model.is_unfolded(index.row()))
 
     def _select(self) -> None:
-        runs = self.selected_runs()
-        if self.details.run and self.details.run not in runs[:1]:
+        entries = self.entries()
+        if self.details.run and self.details.run not in [entry.run for entry in entries[:1]]:
             self.details.clear()
-        self._enable()
-        if runs:
-            run = runs[0]
+        self._enable(entries)
+        if entries:
+            run = entries[0].run
 
             def read(database: Database) -> tuple[RunDetails, Marked, tuple[Relative, ...]]:
                 return reading.run_details(database, run), changes.marked(database, [run])[0], relatives(database, run)
@@ -291,12 +293,12 @@ class HistoryScreen(QWidget):
             self._ask("details", read, self._show_details)
 
     def _show_details(self, found: tuple[RunDetails, Marked, tuple[Relative, ...]]) -> None:
-        if found[0].row.id in self.selected_runs():
-            self.details.show_run(*found)
-            self._enable()
-
-    def _enable(self) -> None:
         entries = self.entries()
+        if entries and entries[0].run == found[0].row.id:
+            self.details.show_run(*found)
+            self._enable(entries)
+
+    def _enable(self, entries: list[Entry]) -> None:
         one = entries[0] if len(entries) == 1 and entries[0].status not in UNDER_WAY else None
         trained = one is not None and one.name != SPECIALISED
         shown = self.details.shown
@@ -309,6 +311,8 @@ class HistoryScreen(QWidget):
             bias=trained and one is not None and one.status == "done" and one.role != "specialist",
             epochs=trained and shown is not None,
             mark=bool(entries),
+            report=len({entry.experiment for entry in entries}) == 1,
+            export=bool(entries),
         )
 
     # What the buttons do
@@ -373,6 +377,16 @@ class HistoryScreen(QWidget):
             self.said.emit(f"Run {row.id} is {row.status}; only a finished run can teach.")
         else:
             self.teacher_wanted.emit(row.id, f"Past run {row.id}: {row.model}, {row.name} of {row.experiment_name}")
+
+    def report(self) -> None:
+        """Show the report of the selected run's experiment."""
+        if experiments := self.selected_experiments():
+            self.report_wanted.emit(experiments[0])
+
+    def export(self) -> None:
+        """Write the selected experiments to a file."""
+        if experiments := self.selected_experiments():
+            self.export_wanted.emit(experiments)
 
     def mark(self, words: str, how: Callable[[Marked], Marked], runs: list[int] | None = None) -> None:
         """Mark the selected runs; undo takes it back."""

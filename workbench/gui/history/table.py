@@ -96,6 +96,7 @@ class HistoryTable(QTableView):
         self.setShowGrid(False)
         self.setWordWrap(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerItem)
         self.verticalHeader().hide()
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 8)
@@ -120,8 +121,9 @@ class HistoryTable(QTableView):
 
     def seen(self) -> tuple[int, int]:
         """The first and the last line on the screen."""
-        first, last = self.rowAt(1), self.rowAt(self.viewport().height() - 2)
-        return max(0, first), last if last >= 0 else self.lines.rowCount() - 1
+        first = self.verticalScrollBar().value()  # in lines; a view that is not laid out yet knows no rows
+        shown = self.viewport().height() // self.verticalHeader().defaultSectionSize()
+        return first, min(first + shown, self.lines.rowCount() - 1)
 
     def fit(self, widths: dict[str, int]) -> None:
         """Give the columns these widths, and room for what they usually hold where none is known."""
@@ -148,8 +150,7 @@ class HistoryTable(QTableView):
 
     def selected_keys(self) -> set[Key]:
         """What is selected, as it is found again among other lines."""
-        keys = self.lines.keys()
-        return {keys[line] for line in self.selected_lines()}
+        return {self.lines.keys[line] for line in self.selected_lines()}
 
     def select_lines(self, lines: Iterable[int]) -> None:
         """Select these lines and no others."""
@@ -164,7 +165,7 @@ class HistoryTable(QTableView):
 
     def select_keys(self, wanted: set[Key]) -> None:
         """Select again what :meth:`selected_keys` gave."""
-        self.select_lines([line for line, key in enumerate(self.lines.keys()) if key in wanted] if wanted else [])
+        self.select_lines([line for line, key in enumerate(self.lines.keys) if key in wanted] if wanted else [])
 
     # Folding
 
