@@ -23,7 +23,7 @@ from workbench.gui.specialists.screen import SpecialistsScreen
 from workbench.history.database import open_for_reading
 from workbench.history.reading import run_details
 from workbench.history.specialised import Candidate
-from workbench.specialist_questions import share_inside, shrunk
+from workbench.specialist_questions import SubsetsFound, share_inside, shrunk
 
 
 def shown(qtbot: QtBot, window: MainWindow) -> SpecialistsScreen:
@@ -206,6 +206,48 @@ def test_that_a_drawing_is_made_small_by_means_and_laid_in_the_middle() -> None:
     assert (image[3:5, 3:5] == 255).all()
     assert abs(int(image.sum(dtype=int)) * 28 * 28 - int(drawing.sum(dtype=int))) < 28 * 28 * 64
     assert shrunk(np.zeros((224, 224), np.uint8), 28, 20).shape == (28, 20)
+
+
+def test_that_what_is_done_to_the_cards_by_hand_is_undone_and_done_again(qtbot: QtBot, window: MainWindow) -> None:
+    screen, page = window.specialists, window.specialists.subsets
+    window.tabs.setCurrentWidget(screen)
+    names = tuple("abcdef")
+    found = SubsetsFound(
+        run=1,
+        config=SpecialistsConfig(count=2),
+        classes=names,
+        subsets=((0, 1), (2, 3)),
+        matrix=np.eye(6),
+        errors=np.ones((6, 6), int) - np.eye(6, dtype=int),
+        images={},
+    )
+    screen.pages.setCurrentIndex(1)
+    page.show_found(found)
+    cards, control = page.cards, Qt.KeyboardModifier.ControlModifier
+    window.activateWindow()
+    drop(cards.cards[1].classes, 0, 0)
+    drop(cards.cards[1].classes, 0, 0)
+    qtbot.mouseClick(cards.more, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(cards.cards[0].away, Qt.MouseButton.LeftButton)
+    states = [[[0, 1], [2, 3]], [[1], [0, 2, 3]], [[1], [0, 2, 3], []], [[0, 2, 3], []]]
+    assert cards.subsets == states[3]
+    for state in (states[2], states[1], states[0], states[0]):
+        qtbot.keyClick(window, Qt.Key.Key_Z, control)
+        assert cards.subsets == state
+    assert page.set_up.isEnabled()
+    assert page.share.text().startswith("13% of the generalist's 30 errors")
+    assert [card.classes.count() for card in cards.cards[:2]] == [2, 2]
+    qtbot.keyClick(window, Qt.Key.Key_Y, control)
+    assert cards.subsets == states[1]
+    qtbot.keyClick(window, Qt.Key.Key_Z, control | Qt.KeyboardModifier.ShiftModifier)
+    assert cards.subsets == states[2]
+    window.tabs.setCurrentWidget(window.history)
+    qtbot.keyClick(window, Qt.Key.Key_Z, control)
+    assert cards.subsets == states[2]
+    window.tabs.setCurrentWidget(screen)
+    page.show_found(found)
+    qtbot.keyClick(window, Qt.Key.Key_Z, control)
+    assert cards.subsets == states[0]
 
 
 def test_that_a_run_without_specialists_has_subsets_and_says_what_is_missing(qtbot: QtBot, window: MainWindow) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QTimer, QUrl, Signal
-from PySide6.QtGui import QCloseEvent, QDesktopServices
+from PySide6.QtGui import QCloseEvent, QDesktopServices, QUndoGroup
 from PySide6.QtWidgets import (
     QApplication,
     QMainWindow,
@@ -124,6 +124,10 @@ class MainWindow(QMainWindow):
         self._watch = QTimer(self)
         self._watch.setInterval(WATCH_MILLISECONDS)
         self._watch.timeout.connect(self._look_for_dead)
+        self.undo_group = QUndoGroup(self)
+        for stack in (self.history.undo_stack, self.specialists.subsets.cards.undo_stack):
+            self.undo_group.addStack(stack)
+        self._choose_undo()
         self._themes = fill_menus(self)
         self._wire()
         self.resize(1260, 740)
@@ -176,6 +180,14 @@ class MainWindow(QMainWindow):
         self.explore.select_wanted.connect(self._select)
         self.explore.filter_wanted.connect(self._filter)
         self.compare.history_wanted.connect(lambda: self.tabs.setCurrentWidget(self.history))
+
+        for tabs in (self.tabs, self.specialists.tabs):
+            tabs.currentChanged.connect(lambda _: self._choose_undo())
+
+    def _choose_undo(self) -> None:
+        """Ctrl+Z takes back what was done on the page in front, or the last change to the history."""
+        here = self.specialists.stack_in_front() if self.tabs.currentWidget() is self.specialists else None
+        self.undo_group.setActiveStack(self.history.undo_stack if here is None else here)
 
     # Between the threads and the screens
 

@@ -16,6 +16,8 @@ from PySide6.QtGui import (
     QKeyEvent,
     QPixmap,
     QResizeEvent,
+    QUndoCommand,
+    QUndoStack,
 )
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -175,8 +177,22 @@ class SubsetCard(QFrame):
         self.away.setVisible(place != NOWHERE)
 
 
+class _Change(QUndoCommand):
+    """A person has changed the subsets."""
+
+    def __init__(self, cards: Cards, words: str, after: list[list[int]]) -> None:
+        super().__init__(words)
+        self._cards, self._before, self._after = cards, cards.subsets, after
+
+    def redo(self) -> None:
+        self._cards.put(self._after)
+
+    def undo(self) -> None:
+        self._cards.put(self._before)
+
+
 class Cards(QScrollArea):
-    """``subsets`` are what the cards show; ``changed`` says that a person has changed them."""
+    """``subsets`` are what the cards show; ``changed`` says that a person has changed them, or has undone it."""
 
     changed = Signal()
 
@@ -187,6 +203,7 @@ class Cards(QScrollArea):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.subsets: list[list[int]] = []
+        self.undo_stack = QUndoStack(self)
         self._names: tuple[str, ...] = ()
         self._pictures: dict[int, QIcon] = {}
         self.cards: list[SubsetCard] = []
@@ -201,7 +218,8 @@ class Cards(QScrollArea):
         self.setWidget(inside)
 
     def show_subsets(self, subsets: Sequence[Sequence[int]], names: tuple[str, ...], pictures: dict[int, QPixmap]) -> None:
-        """Show these subsets of classes, each class with a picture that is ``SIDE`` pixels wide."""
+        """Show these subsets of classes, each class with a picture that is ``SIDE`` pixels wide; those before are forgotten."""
+        self.undo_stack.clear()
         self._names, self.subsets = names, [sorted(subset) for subset in subsets]
         self._pictures = {number: QIcon(pixmap) for number, pixmap in pictures.items()}
         self._fill()
@@ -210,16 +228,22 @@ class Cards(QScrollArea):
         """Put a class from one card into another; ``keep`` leaves it in the first too."""
         if source == target or not 0 <= number < len(self._names):
             return
+        after = list(self.subsets)
         if source != NOWHERE and not (keep and target != NOWHERE):
-            self.subsets[source] = [one for one in self.subsets[source] if one != number]
+            after[source] = [one for one in after[source] if one != number]
         if target != NOWHERE:
-            self.subsets[target] = sorted({*self.subsets[target], number})
-        self._fill()
-        self.changed.emit()
+            after[target] = sorted({*after[target], number})
+        if after != self.subsets:
+            self.undo_stack.push(_Change(self, "move of a class", after))
 
     def remove_subset(self, place: int) -> None:
         """Do without a subset."""
-        del self.subsets[place]
+        after = [subset for at, subset in enumerate(self.subsets) if at != place]
+        self.undo_stack.push(_Change(self, "removal of a subset", after))
+
+    def put(self, subsets: list[list[int]]) -> None:
+        """Show other subsets of the same classes."""
+        self.subsets = subsets
         self._fill()
         self.changed.emit()
 
@@ -242,9 +266,7 @@ class Cards(QScrollArea):
         self._arrange()
 
     def _begin(self) -> None:
-        self.subsets.append([])
-        self._fill()
-        self.changed.emit()
+        self.undo_stack.push(_Change(self, "new subset", [*self.subsets, []]))
         self.ensureWidgetVisible(self.cards[len(self.subsets) - 1])
 
     def _made(self, place: int) -> SubsetCard:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QUndoStack
 from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
@@ -100,6 +101,10 @@ class SpecialistsScreen(QWidget):
         self.images.gallery_wanted.connect(self._ask_gallery)
         self.images.verdict_wanted.connect(self._ask_verdict)
         self.images.drawing_wanted.connect(self._ask_drawing)
+
+    def stack_in_front(self) -> QUndoStack | None:
+        """What Ctrl+Z takes back on the page in front; None where nothing is changed there."""
+        return self.subsets.cards.undo_stack if self.tabs.currentWidget() is self._stacks[self.subsets] else None
 
     # The list of generalists
 
