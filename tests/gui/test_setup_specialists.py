@@ -19,6 +19,8 @@ def test_that_specialists_are_off_until_they_are_checked(qtbot: QtBot, window: M
     assert (part.isChecked(), part.inside.isVisible(), tabs.isTabVisible(2)) == (False, False, False)
     assert window.setup._config is not None
     assert window.setup._config.specialists is None
+    assert part.hint.isVisible()
+    assert not part.inside.isVisible()
     type_number(qtbot, window.setup.teachers.groups[0].count, "1")
     qtbot.mouseClick(part, Qt.MouseButton.LeftButton, pos=QPoint(18, 10))
     wait_checked(qtbot, window)
@@ -27,6 +29,8 @@ def test_that_specialists_are_off_until_they_are_checked(qtbot: QtBot, window: M
     type_number(qtbot, window.setup.training.specialists.editors["epochs"].field, "4")
     wait_checked(qtbot, window)
     assert window.setup._config.specialists == SpecialistsConfig(count=3)
+    assert not part.hint.isVisible()
+    assert part.inside.isVisible()
     assert window.setup._config.specialist_training.epochs == 4
     words = window.setup.plan.text()
     assert words.startswith(

@@ -181,7 +181,7 @@ class DistillationPart(QGroupBox):
 
 
 class SpecialistsPart(QGroupBox):
-    """Specialists beside the one teacher, where it is checked; off, nothing of it is shown."""
+    """Specialists beside the one teacher, where it is checked; off, it says what that is for."""
 
     changed = Signal()
 
@@ -201,8 +201,12 @@ class SpecialistsPart(QGroupBox):
         column.addWidget(self.form)
         column.addWidget(self.error)
         self.inside.hide()
-        QVBoxLayout(self).addWidget(self.inside)
+        self.hint = label("Check it to train models for those classes too that the one teacher confuses.", "faint", wrap=True)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.hint)
+        layout.addWidget(self.inside)
         self.toggled.connect(self.inside.setVisible)
+        self.toggled.connect(self.hint.setHidden)
         self.toggled.connect(lambda _: self.changed.emit())
         self.form.changed.connect(self.changed)
 
