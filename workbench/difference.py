@@ -32,17 +32,21 @@ def kind(rows: Sequence[RunRow]) -> str:
     return (rows[0].role if own.startswith(rows[0].role) else own) + refitted
 
 
-def telling(groups: Sequence[Sequence[RunRow]], settings: Mapping[int, Mapping[str, Any]]) -> list[str]:
-    """Of each group the settings that tell it from others of its kind, such as ``temperature 8 · units 30``; seeds left out."""
-    found = []
+def telling(groups: Sequence[Sequence[RunRow]], settings: Mapping[int, Mapping[str, Any]], *, seeds: bool = False) -> list[str]:
+    """Of each group the settings that tell it from others of its kind, such as ``temperature 8 · units 30``; without ``seeds``
+    the seed is left out."""
+    kinds: dict[str, list[int]] = {}
     for group in groups:
-        same = [other[0].id for other in groups if kind(other) == kind(group)]
+        kinds.setdefault(kind(group), []).append(group[0].id)
+    found: dict[int, str] = {}
+    for same in kinds.values():
         differing = differing_settings({run: dict(settings.get(run, {})) for run in same})
-        own = {key: values[group[0].id] for key, values in differing.items() if key != "seed"}
-        own = {key: "–" if value is None else value for key, value in own.items()}
-        more = " …" if len(own) > MOST_SAID else ""
-        found.append(words(dict(list(own.items())[:MOST_SAID])) + more)
-    return found
+        kept = {key: values for key, values in differing.items() if seeds or key != "seed"}
+        more = " …" if len(kept) > MOST_SAID else ""
+        shown = list(kept.items())[:MOST_SAID]
+        for run in same:
+            found[run] = words({key: "–" if values[run] is None else values[run] for key, values in shown}) + more
+    return [found[group[0].id] for group in groups]
 
 
 def names_in_sentences(groups: Sequence[Sequence[RunRow]], settings: Mapping[int, Mapping[str, Any]]) -> list[str]:

@@ -93,7 +93,7 @@ class MainWindow(QMainWindow):
         self.queue = QueuePanel(self._ask_history, self._change_history, self.history.undo_stack)
         self.live = LiveScreen(self._ask_history, self.queue)
         self.sweeps = SweepScreen(self._ask_history)
-        self.compare = CompareScreen(self._ask_history)
+        self.compare = CompareScreen(self._ask_history, self._ask_engine)
         self.explore = ExploreScreen(self._ask_history, self._work)
         self.paper = PaperScreen(self._ask_history)
         self.specialists = SpecialistsScreen(self._ask_history, self._ask_engine)

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QPixmap
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QComboBox,
     QHBoxLayout,
-    QHeaderView,
     QPushButton,
     QSlider,
     QSplitter,
     QStackedWidget,
-    QTableWidget,
-    QTableWidgetItem,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
-from sqlite_utils import Database
 
-from workbench.gui import theme
+from workbench.gui.compare.difference import AskEngine, DifferencePanel
+from workbench.gui.compare.found import Compared, Shown, read_compared
+from workbench.gui.compare.legend import CurveList
+from workbench.gui.compare.table import ComparedTable
 from workbench.gui.curve_plot import CurvePlot, Line
 from workbench.gui.forms import label
 from workbench.gui.run_feed import AskHistory
-from workbench.history import reading
-from workbench.history.reading import Curve, RunRow
-from workbench.questions import duration
+from workbench.gui.theme import curve_dashed
+from workbench.history.reading import Curve
+from workbench.mean_curve import mean_curve
 
 METRICS = {
     "val_accuracy": ("Validation accuracy", "accuracy"),
@@ -41,32 +38,9 @@ METRICS = {
     "hard_loss": ("Hard part of the loss, unscaled", "nats, mean of a batch"),
     "learning_rate": ("Learning rate", "learning rate"),
 }
+"""Titles and units of those that the workbench itself records; any other that runs have goes by its own name."""
 FOLLOW_MILLISECONDS = 1000
 AXES = ("epoch", "step", "time (s)")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Compared:
-    """Runs beside each other, read from the history in one go."""
-
-    rows: tuple[RunRow, ...]
-    curves: tuple[Curve, ...]
-    differing: dict[str, dict[int, Any]]
-
-
-def read_compared(runs: tuple[int, ...], metric: str) -> Callable[[Database], Compared]:
-    """The runs that are still there, one metric's curves and the settings that differ."""
-
-    def answer(database: Database) -> Compared:
-        rows = {row.id: row for row in reading.list_runs(database, runs)}
-        there = [run for run in runs if run in rows]
-        return Compared(
-            tuple(rows[run] for run in there),
-            tuple(reading.curve(database, run, metric) for run in there),
-            reading.differing_settings(reading.run_settings(database, there)),
-        )
-
-    return answer
 
 
 class CompareScreen(QWidget):
@@ -74,19 +48,26 @@ class CompareScreen(QWidget):
 
     history_wanted = Signal()
 
-    def __init__(self, ask_history: AskHistory) -> None:
+    def __init__(self, ask_history: AskHistory, ask_engine: AskEngine) -> None:
         super().__init__()
         self._ask = ask_history
         self.runs: tuple[int, ...] = ()
         self._found: Compared | None = None
+        self._at: float | None = None
         self._following = QTimer(self)
         self._following.setInterval(FOLLOW_MILLISECONDS)
         self._following.timeout.connect(self._follow)
         self._following.start()
+        self.difference = DifferencePanel(ask_history, ask_engine)
         self.pages = QStackedWidget()
         self.pages.addWidget(self._empty())
         self.pages.addWidget(self._comparing())
-        QVBoxLayout(self).addWidget(self.pages)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.tabBar().setAutoHide(True)
+        self.tabs.addTab(self.pages, "Curves")
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.tabs)
 
     def _empty(self) -> QWidget:
         page = QWidget()
@@ -104,63 +85,102 @@ class CompareScreen(QWidget):
         return page
 
     def _comparing(self) -> QWidget:
-        self.metric_choice = QComboBox()
-        self.metric_choice.setAccessibleName("Metric")
-        for name, (title, _) in METRICS.items():
-            self.metric_choice.addItem(title, name)
-        self.axis_choice = QComboBox()
-        self.axis_choice.addItems(list(AXES))
-        self.axis_choice.setAccessibleName("Horizontal axis")
-        self.log = QCheckBox("Log axis")
-        self.smoothing = QSlider(Qt.Orientation.Horizontal)
-        self.smoothing.setRange(0, 99)
-        self.smoothing.setMaximumWidth(160)
-        self.smoothing.setAccessibleName("Smoothing")
-        self.smoothing.setToolTip("An exponential moving average, the curve itself faint behind it.")
-        top = QHBoxLayout()
-        for widget in (
-            label("Show"),
-            self.metric_choice,
-            label("over"),
-            self.axis_choice,
-            self.log,
-            label("Smoothing"),
-            self.smoothing,
-        ):
-            top.addWidget(widget)
-        top.addStretch(1)
-        self.plot = CurvePlot("", "", legend_below=True)
-        self.table = QTableWidget()
-        self.table.setAccessibleName("Figures, and settings that differ")
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setAlternatingRowColors(True)
-        self.table.verticalHeader().setDefaultSectionSize(self.table.fontMetrics().height() + 6)
-        self.table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        self.metric_choice.currentIndexChanged.connect(lambda _: self.reload())
-        self.axis_choice.currentIndexChanged.connect(lambda _: self._draw())
-        self.log.toggled.connect(self.plot.set_log)
-        self.smoothing.valueChanged.connect(lambda value: self.plot.set_smoothing(value / 100))
+        self.plot = CurvePlot("", "", listed=True)
+        self.curves = CurveList()
+        self.table = ComparedTable()
+        columns = QSplitter(Qt.Orientation.Horizontal)
+        columns.setObjectName("compare-columns")
+        columns.addWidget(self.plot)
+        columns.addWidget(self.curves)
+        columns.setSizes([880, 340])
+        columns.setStretchFactor(0, 1)
+        columns.setCollapsible(0, False)
+        lower = QWidget()
+        below = QVBoxLayout(lower)
+        below.setContentsMargins(0, 0, 0, 0)
+        below.addWidget(self.difference)
+        below.addWidget(self.table, 1)
         self.splitter = QSplitter(Qt.Orientation.Vertical)
         self.splitter.setObjectName("compare-rows")
-        self.splitter.addWidget(self.plot)
-        self.splitter.addWidget(self.table)
-        self.splitter.setSizes([420, 260])
+        self.splitter.addWidget(columns)
+        self.splitter.addWidget(lower)
+        self.splitter.setSizes([400, 280])
         page = QWidget()
         layout = QVBoxLayout(page)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(top)
+        layout.addLayout(self._bar())
         layout.addWidget(self.splitter, 1)
+        self._wire()
         return page
+
+    def _bar(self) -> QHBoxLayout:
+        self.metric_choice = QComboBox()
+        self.metric_choice.setAccessibleName("Metric")
+        self.metric_choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.axis_choice = QComboBox()
+        self.axis_choice.addItems(list(AXES))
+        self.axis_choice.setAccessibleName("Horizontal axis")
+        self.log_x, self.log = QCheckBox("Log x"), QCheckBox("Log y")
+        self.log_x.setToolTip("A logarithmic horizontal axis; points at 0 have no place on it.")
+        self.log.setToolTip("A logarithmic vertical axis; points at 0 or below have no place on it.")
+        self.smoothing = QSlider(Qt.Orientation.Horizontal)
+        self.smoothing.setRange(0, 99)
+        self.smoothing.setMaximumWidth(140)
+        self.smoothing.setAccessibleName("Smoothing")
+        self.smoothing.setToolTip("The weight of an exponential moving average, the curve itself faint behind it.")
+        self._weight = label("0.00", "faint")
+        self.group_seeds = QCheckBox("Group seeds")
+        self.group_seeds.setToolTip(
+            "Runs that differ in nothing but their seeds as one: the mean of their curves with a band, the 95% interval of the "
+            "mean by Student's t, and mean ± interval of their figures."
+        )
+        self.all_settings = QCheckBox("All settings")
+        self.all_settings.setToolTip("Show in the table also the settings that are the same in all; ≠ marks those that are not.")
+        self.whole = QPushButton("Whole curves")
+        self.whole.setToolTip("Take every zoom back (double click on the curves).")
+        bar = QHBoxLayout()
+        for widget in (label("Show"), self.metric_choice, label("over"), self.axis_choice, self.log_x, self.log,
+                       label("Smoothing"), self.smoothing, self._weight, self.group_seeds, self.all_settings):  # fmt: skip
+            bar.addWidget(widget)
+        bar.addStretch(1)
+        bar.addWidget(self.whole)
+        return bar
+
+    def _wire(self) -> None:
+        self.metric_choice.currentIndexChanged.connect(lambda _: self.reload())
+        self.axis_choice.currentIndexChanged.connect(lambda _: self._change_axis())
+        self.log_x.toggled.connect(self.plot.set_log_x)
+        self.log.toggled.connect(self.plot.set_log)
+        self.smoothing.valueChanged.connect(self._smooth)
+        self.group_seeds.toggled.connect(lambda _: self.reload())
+        self.all_settings.toggled.connect(lambda _: self._fill())
+        self.whole.clicked.connect(self.plot.whole)
+        self.plot.pointed.connect(self._point)
+        self.plot.picked.connect(self.curves.pin)
+        self.table.picked.connect(self.curves.pin)
+        self.curves.highlighted.connect(self.plot.set_highlight)
 
     def compare(self, runs: list[int]) -> None:
         """Lay these runs over each other."""
+        if self.runs != tuple(runs):
+            self._at = None
+            self.plot.whole()
         self.runs = tuple(runs)
         self.reload()
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        """The curves and columns: runs, or groups of seeds."""
+        if self._found is None:
+            return ()
+        return self._found.groups if self.group_seeds.isChecked() else self._found.singles
 
     def reload(self) -> None:
         """Read the runs anew."""
         if self.runs:
-            self._ask("compare", read_compared(self.runs, self.metric_choice.currentData()), self._show)
+            metric = self.metric_choice.currentData() or "val_accuracy"
+            whole = self.group_seeds.isChecked()
+            self._ask("compare", read_compared(self.runs, metric, whole=whole, before=self._found), self._show)
 
     def _follow(self) -> None:
         """Read anew while a run that is shown goes on, in whichever program."""
@@ -170,6 +190,7 @@ class CompareScreen(QWidget):
     def dress(self) -> None:
         """Take the colours of the theme."""
         self.plot.dress()
+        self.curves.dress()
         self._fill()
 
     def showEvent(self, event: Any) -> None:
@@ -180,75 +201,85 @@ class CompareScreen(QWidget):
     def _show(self, found: Compared) -> None:
         self._found = found
         self.pages.setCurrentIndex(1 if found.rows else 0)
+        self._offer_metrics(found)
         self._draw()
         self._fill()
+        self.difference.fill(found)
+
+    def _offer_metrics(self, found: Compared) -> None:
+        names = [name for name in METRICS if name in found.metrics] + [name for name in found.metrics if name not in METRICS]
+        offered = [self.metric_choice.itemData(place) for place in range(self.metric_choice.count())]
+        self.metric_choice.blockSignals(True)
+        if names != offered:
+            self.metric_choice.clear()
+            for name in names:
+                self.metric_choice.addItem(_title(name)[0], name)
+        self.metric_choice.setCurrentIndex(self.metric_choice.findData(found.metric))
+        self.metric_choice.blockSignals(False)
+
+    # Curves
+
+    def _change_axis(self) -> None:
+        self._at = None
+        self.plot.whole()
+        self._draw()
+
+    def _smooth(self, value: int) -> None:
+        self._weight.setText(f"{value / 100:.2f}")
+        self.plot.set_smoothing(value / 100)
+        self._read()
 
     def _draw(self) -> None:
         if self._found is None:
             return
-        metric, axis = self.metric_choice.currentData(), self.axis_choice.currentText()
-        title, y_name = METRICS[metric]
-        missing = [row for row, curve in zip(self._found.rows, self._found.curves, strict=True) if not len(curve.value)]
-        without = f"   ({', '.join(_name(row) for row in missing)}: none)" if missing else ""
-        self.plot.percent = metric == "val_accuracy"
+        axis = self.axis_choice.currentText()
+        title, y_name = _title(self._found.metric)
+        curves = {curve.run: curve for curve in self._found.curves}
+        lines = [line for one in self.shown if (line := self._line(one, curves, axis))]
+        there = {line.key for line in lines}
+        missing = [one.name for one in self.shown if one.key not in there]
+        without = f"   ({', '.join(missing[:3])}{f' and {len(missing) - 3} more' * (len(missing) > 3)}: none)" if missing else ""
+        self.plot.percent = self._found.metric.endswith("accuracy")
         self.plot.set_title(title + without, y_name, axis)
-        lines = []
-        for place, (row, curve) in enumerate(zip(self._found.rows, self._found.curves, strict=True)):
-            x = {"epoch": curve.epoch, "step": curve.step}.get(axis, curve.elapsed)
-            if len(curve.value):
-                lines.append(Line(row.id, _name(row), x, curve.value, place, dashed=place >= len(theme.current().curves)))
         self.plot.set_lines(lines)
+        self._read()
+
+    def _line(self, one: Shown, curves: dict[int, Curve], axis: str) -> Line | None:
+        """The curve of a run, or the mean of a group's with its band; None where there is none."""
+        assert self._found is not None
+        place = {"epoch": 1, "step": 0}.get(axis, 2)
+        parts = [curves[row.id] for row in one.rows]
+        pairs = [((part.step, part.epoch, part.elapsed)[place], part.value) for part in parts]
+        dashed = curve_dashed(one.number)
+        if len(pairs) == 1:
+            x, y = pairs[0]
+            return Line(one.key, one.name, x, y, one.number, dashed=dashed) if len(y) else None
+        mean = mean_curve(pairs)
+        if not len(mean.x):
+            return None
+        half = self._found.factors[mean.count] * mean.deviation if mean.count > 1 else None
+        low, high = (None, None) if half is None else (mean.mean - half, mean.mean + half)
+        return Line(one.key, one.name, mean.x, mean.mean, one.number, dashed=dashed, low=low, high=high)
+
+    def _point(self, x: float) -> None:
+        self._at = x
+        self._read()
+
+    def _read(self) -> None:
+        """Fill the list with the values at the pointer, or at the ends while nothing has been pointed at."""
+        values = self.plot.readings(self._at)
+        texts = {key: "–" if math.isnan(value) else self.plot.say(value) for key, value in values.items()}
+        where = "at their ends" if self._at is None else f"at {self.axis_choice.currentText()} {self._at:.4g}"
+        smoothed = ", smoothed" if self.smoothing.value() else ""
+        self.curves.fill(self.shown, values, texts, f"Values {where}{smoothed}")
+
+    # Table
 
     def _fill(self) -> None:
-        if self._found is None:
-            return
-        rows = self._found.rows
-        figures = _figures(rows)
-        settings = {key: [_said(values.get(row.id)) for row in rows] for key, values in self._found.differing.items()}
-        lines = [*settings.items(), *figures.items()]
-        self.table.setRowCount(len(lines))
-        self.table.setColumnCount(len(rows))
-        self.table.setVerticalHeaderLabels([name for name, _ in lines])
-        colours = theme.current().curves
-        for place, row in enumerate(rows):
-            header = QTableWidgetItem(_name(row))
-            swatch = QPixmap(10, 10)
-            swatch.fill(QColor(colours[place % len(colours)]))
-            header.setIcon(swatch)
-            self.table.setHorizontalHeaderItem(place, header)
-        for line, (name, values) in enumerate(lines):
-            for place, value in enumerate(values):
-                item = QTableWidgetItem(value)
-                if name in settings:
-                    item.setToolTip("A setting that is not the same in all of these runs.")
-                    item.setForeground(QColor(theme.current().accent))
-                self.table.setItem(line, place, item)
-        self.table.resizeColumnsToContents()
+        if self._found is not None:
+            self.table.fill(self._found, self.shown, all_settings=self.all_settings.isChecked())
 
 
-def _name(row: RunRow) -> str:
-    return f"{row.name} ({row.id})"
-
-
-def _said(value: Any) -> str:
-    return "–" if value is None or value == "" else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _figures(rows: tuple[RunRow, ...]) -> dict[str, list[str]]:
-    def figure(name: str, form: str) -> list[str]:
-        return [format(row.figures[name], form) if name in row.figures else "–" for row in rows]
-
-    return {
-        "status": [row.status for row in rows],
-        "experiment": [f"{row.experiment_name} #{row.experiment}" for row in rows],
-        "validation accuracy": figure("val_accuracy", ".2%"),
-        "test accuracy": figure("test_accuracy", ".2%"),
-        "test errors": figure("test_errors", ",.0f"),
-        "test loss (nats)": figure("test_nll", ".4f"),
-        "calibration error": figure("test_ece", ".3f"),
-        "agrees with its teachers": figure("teacher_agreement", ".2%"),
-        "KL from its teachers (nats)": figure("teacher_kl", ".4f"),
-        "parameters": [f"{row.parameters:,}" if row.parameters else "–" for row in rows],
-        "multiply-adds": [f"{row.multiply_adds:,}" if row.multiply_adds else "–" for row in rows],
-        "time in training": [duration(row.train_seconds) for row in rows],
-    }
+def _title(metric: str) -> tuple[str, str]:
+    """What a metric is called, and its unit."""
+    return METRICS.get(metric, (metric.replace("_", " "), metric))

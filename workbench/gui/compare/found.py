@@ -1,0 +1,155 @@
+"""What the Compare screen shows, read from the history in one go and kept where it has not changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlite_utils import Database
+
+from workbench.difference import called, kind, names_in_sentences, telling
+from workbench.history import reading
+from workbench.history.reading import CURVE_POINTS, Curve, RunRow
+from workbench.history.seed_groups import seed_groups
+from workbench.sweep_results import Estimate, estimate, interval_factor
+
+EVERY_POINT = 2**31
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A run, or a group of runs that differ in nothing but their seeds: one curve, one column.
+
+    ``number`` is that of its colour, ``name`` short, ``detail`` what tells it from the others.
+    """
+
+    key: Hashable
+    number: int
+    name: str
+    detail: str
+    rows: tuple[RunRow, ...]
+    figures: dict[str, Estimate]
+
+    @property
+    def title(self) -> str:
+        """Name and detail in one."""
+        return " · ".join(filter(None, (self.name, self.detail)))
+
+    @property
+    def about(self) -> str:
+        """What a person wants to know beside the title."""
+        experiments = dict.fromkeys(f"{row.experiment_name} #{row.experiment}" for row in self.rows)
+        of = f"of {', '.join(experiments)}"
+        if len(self.rows) == 1:
+            return f"{self.title}\n{of}"
+        seeds = ", ".join(str(row.seed) for row in self.rows)
+        runs = ", ".join(str(row.id) for row in self.rows)
+        return (
+            f"{self.title}\nThe mean over seeds {seeds} (runs {runs})\n{of}\n"
+            f"The band is the 95% interval of the mean by Student's t (n = {len(self.rows)})."
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Compared:
+    """Runs beside each other. ``curves`` are those of ``metric`` in the order of ``rows``, not thinned where ``whole``.
+
+    ``singles`` are the runs one by one and ``groups`` those of a group together; ``choices`` are names and runs of what can be
+    tested against each other; ``factors`` times a standard deviation of so many values is half the interval of their mean.
+    """
+
+    rows: tuple[RunRow, ...]
+    metric: str
+    metrics: tuple[str, ...]
+    curves: tuple[Curve, ...]
+    whole: bool
+    settings: dict[int, dict[str, Any]]
+    singles: tuple[Shown, ...]
+    groups: tuple[Shown, ...]
+    choices: tuple[tuple[str, tuple[int, ...]], ...]
+    factors: dict[int, float]
+
+    @property
+    def grouped(self) -> bool:
+        """Whether any runs are a group of seeds."""
+        return len(self.groups) < len(self.rows)
+
+
+def read_compared(runs: tuple[int, ...], metric: str, *, whole: bool, before: Compared | None) -> Callable[[Database], Compared]:
+    """The runs that are still there with one metric's curves; those of ``before`` are taken where their run has not gone on.
+
+    A mean over seeds wants curves ``whole``, since thinning keeps the extremes alone.
+    """
+
+    def answer(database: Database) -> Compared:
+        by_number = {row.id: row for row in reading.list_runs(database, runs)}
+        rows = tuple(by_number[run] for run in dict.fromkeys(runs) if run in by_number)
+        there = [row.id for row in rows]
+        metrics = tuple(reading.metric_names(database, there))
+        chosen = metric if metric in metrics or not metrics else "val_accuracy" if "val_accuracy" in metrics else metrics[0]
+        known = _known(before, chosen, whole)
+        points = EVERY_POINT if whole else CURVE_POINTS
+        curves = tuple(known.get(_state(row)) or reading.curve(database, row.id, chosen, points) for row in rows)
+        settings = reading.run_settings(database, there)
+        groups = [tuple(by_number[run] for run in group) for group in seed_groups(database, there)]
+        return Compared(
+            rows=rows,
+            metric=chosen,
+            metrics=metrics,
+            curves=curves,
+            whole=whole,
+            settings=settings,
+            singles=_singles(rows, settings),
+            groups=_groups(groups, settings),
+            choices=_choices(groups, settings),
+            factors={count: interval_factor(count) for count in range(2, 1 + max(map(len, groups), default=0))},
+        )
+
+    return answer
+
+
+def _state(row: RunRow) -> tuple[int, str, int]:
+    """What stays the same while a run has no new points."""
+    return row.id, row.status, row.step
+
+
+def _known(before: Compared | None, metric: str, whole: bool) -> dict[tuple[int, str, int], Curve]:
+    if before is None or before.metric != metric or before.whole < whole:
+        return {}
+    return {_state(row): curve for row, curve in zip(before.rows, before.curves, strict=True)}
+
+
+def _singles(rows: tuple[RunRow, ...], settings: dict[int, dict[str, Any]]) -> tuple[Shown, ...]:
+    details = telling([[row] for row in rows], settings, seeds=True)
+    return tuple(
+        Shown(key=row.id, number=number, name=called(row), detail=detail, rows=(row,), figures=_figures((row,)))
+        for number, (row, detail) in enumerate(zip(rows, details, strict=True))
+    )
+
+
+def _groups(groups: list[tuple[RunRow, ...]], settings: dict[int, dict[str, Any]]) -> tuple[Shown, ...]:
+    found = []
+    for number, (group, detail) in enumerate(zip(groups, telling(groups, settings), strict=True)):
+        alone = len(group) == 1
+        name = called(group[0]) if alone else f"{kind(group)}, {len(group)} seeds"
+        key: Hashable = group[0].id if alone else tuple(row.id for row in group)
+        found.append(Shown(key=key, number=number, name=name, detail=detail, rows=group, figures=_figures(group)))
+    return tuple(found)
+
+
+def _figures(rows: tuple[RunRow, ...]) -> dict[str, Estimate]:
+    """Means over finished runs; a run alone shows what it has so far."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        if row.status == "done" or len(rows) == 1:
+            for name, value in (*row.figures.items(), ("train_seconds", row.train_seconds)):
+                values.setdefault(name, []).append(value)
+    return {name: estimate(of) for name, of in values.items()}
+
+
+def _choices(groups: list[tuple[RunRow, ...]], settings: dict[int, dict[str, Any]]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """The groups first, then single runs of those that are larger."""
+    singles = [(row,) for group in groups if len(group) > 1 for row in group]
+    names = names_in_sentences(groups, settings) + [called(row) for (row,) in singles]
+    return tuple((name, tuple(row.id for row in group)) for name, group in zip(names, [*groups, *singles], strict=True))
