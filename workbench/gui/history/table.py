@@ -25,7 +25,13 @@ from workbench.history.fields import Field
 ARROW_PIXELS = 22
 AHEAD = 40
 """So many lines are read above and below those seen."""
-SAMPLES = {"percent": "97.21% ± 0.31%", "count": "1,234,567", "duration": "12 min 30 s", "rate": "12,345/s"}
+SAMPLES = {
+    "mean": "147.25 ± 10.35",
+    "percent": "97.21% ± 0.31%",
+    "count": "1,234,567",
+    "duration": "12 min 30 s",
+    "rate": "12,345/s",
+}
 TEXTS = {
     **{
         "name": 34 * "n",
@@ -132,7 +138,8 @@ class HistoryTable(QTableView):
 
     def _usual(self, one: Field) -> int:
         advance = self.fontMetrics().horizontalAdvance
-        sample = TEXTS.get(one.name) or SAMPLES.get(one.form) or ("0.1234 ± 0.0123" if one.kind == "number" else 10 * "n")
+        form = "mean" if one.kind == "number" and one.measured and one.form in ("", "count") else one.form
+        sample = TEXTS.get(one.name) or SAMPLES.get(form) or ("123.4" if one.kind == "number" else 10 * "n")
         return max(advance(sample), advance(f"{one.title} ↓1")) + 16
 
     def order(self) -> list[tuple[str, int]]:
