@@ -89,6 +89,15 @@ def test_that_an_expression_finds(
     assert {names[run] for run in values(database, known, [], filter=expression).runs} == found
 
 
+def test_that_the_readmes_filters_can_be_understood(database: Database, known: Vocabulary) -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    block = text.split("## A history to live in")[1].split("```")[1]
+    expressions = [line.split("   #")[0].strip() for line in block.splitlines() if line.strip()]
+    assert len(expressions) == 4
+    for expression in expressions:
+        values(database, known, [], filter=expression)
+
+
 def test_that_a_month_is_that_of_this_machine_and_not_of_greenwich(
     made: tuple[Path, dict[str, int]], database: Database, known: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import logging
 import threading
 from collections.abc import Callable, Hashable
@@ -216,6 +217,7 @@ class MainWindow(QMainWindow):
                 self._watch.start()
                 self.history.reload()
                 self._ask_history("left", reading.list_queue, self._offer_what_waits)
+                self._ask_history("warm", lambda _: importlib.import_module("scipy.special"), lambda _: None)
                 self._ask_history("backup", lambda _: back_up_daily(self.history_path), lambda _: None)
             case EngineFailed():
                 self.setup.set_engine_there(False, "the engine is not running; start the workbench again")

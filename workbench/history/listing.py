@@ -14,7 +14,7 @@ from workbench.history.database import tuples
 from workbench.history.fields import Field, Vocabulary
 from workbench.history.filters import Condition, condition
 from workbench.history.reading import REFERENCE, USED_NAME, data_version
-from workbench.sweep_results import Estimate
+from workbench.sweep_results import Estimate, interval_factor
 
 EXPERIMENT, SEEDS, NONE = "experiment", "seeds", ""
 """Groups that are no field's: by experiment with what each reuses, by settings but for the seed, and none at all."""
@@ -321,7 +321,4 @@ def _summary(one: Field, column: Sequence[Any]) -> Any:
     mean = float(there.mean())
     if len(there) < 2:
         return Estimate(mean=mean, half=None, count=1)
-    from scipy.special import stdtrit
-
-    error = float(there.std(ddof=1)) / len(there) ** 0.5
-    return Estimate(mean=mean, half=float(stdtrit(len(there) - 1, 0.975)) * error, count=len(there))
+    return Estimate(mean=mean, half=interval_factor(len(there)) * float(there.std(ddof=1)), count=len(there))
