@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.experiments import launch, tiny
 from tests.test_cli import shown, workbench
+from workbench.history import changes
+from workbench.history.database import open_database
 from workbench.history.writing import History
 
 
@@ -82,3 +85,28 @@ class TestExport:
         result = workbench("import", file, "--history", other)
         assert (result.exit_code, [path.name for path in tmp_path.iterdir()]) == (2, ["mine.distilled"])
         assert str(file) in result.stderr
+
+
+class TestBin:
+    def test_that_it_lists_and_empties(self, tmp_path: Path) -> None:
+        path = tmp_path / "experiments.db"
+        with History(path) as history:
+            launch(history, tiny())
+            launch(history, tiny(distillation__temperature=9, name="later"))
+            launch(history, tiny(seed=5))
+        assert workbench("bin", "--history", path).stdout == "nothing is in the bin\n"
+        with closing(open_database(path)) as database:
+            changes.delete(database, [5], [2])
+        lines = workbench("bin", "--history", path).stdout.splitlines()
+        assert [line[18:] for line in lines] == [
+            "later #2  the experiment", "later #2  run 5: student · mlp 1×8 · digits, 0.0 MB of files",
+        ]  # fmt: skip
+        assert [one["run"] for one in shown("bin", "--history", path)] == [0, 5]
+        found = workbench("bin", "--empty", "--history", path)
+        assert found.stdout.startswith("Wholly removed: 1 run and 1 experiment; files: 0.")
+        assert shown("bin", "--history", path) == []
+        assert workbench("show", 5, "--history", path).exit_code == 2
+
+    def test_that_a_history_that_is_not_there_is_not_made(self, tmp_path: Path) -> None:
+        assert workbench("bin", "--empty", "--history", tmp_path / "x.db").exit_code == 2
+        assert not list(tmp_path.iterdir())

@@ -411,7 +411,7 @@ def doctor(history: Path, repair: bool, clean: bool, as_json: bool) -> None:
             if repair:
                 repair_history(database, history, findings)
             if clean:
-                freed = forget_states(database, history, deleted_only=False)
+                freed = forget_states(database, history)
                 click.echo(f"removed {freed / 1e6:,.1f} MB of checkpoints; finished runs keep their weights", err=True)
             findings = examine(database, history, printer.tell)
             files = usage(database, history)

@@ -1,9 +1,10 @@
-"""Commands that take experiments out of a history and into it: export, and import of what export wrote."""
+"""Commands that take experiments out of a history and into it: export, import of what export wrote, and the bin."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from workbench.errors import WorkbenchError
 from workbench.history import reading
 from workbench.history.bundle import SUFFIX, write_experiment
 from workbench.history.database import check_history, open_database, open_for_reading
+from workbench.history.emptying import empty_bin, read_bin
 from workbench.history.unbundle import check_file, read_experiment
 from workbench.progress import ProgressPrinter
 
@@ -69,3 +71,28 @@ def import_experiments(file: Path, history: Path, as_json: bool) -> None:
         click.echo(json.dumps(shown | {"already_here_in_the_bin": brought.binned}))
     else:
         click.echo(brought.words())
+
+
+@click.command("bin")
+@click.option("--empty", is_flag=True, help="Remove for good what is in the bin, with its files; this cannot be undone.")
+@history_option
+@json_option
+def bin_(empty: bool, history: Path, as_json: bool) -> None:
+    """Deleted runs and experiments; with --empty they are removed for good."""
+    if empty:
+        with contextlib.closing(open_for_reading(history)):
+            pass
+        with contextlib.closing(open_database(history)) as database:
+            emptied = empty_bin(database, history)
+        click.echo(json.dumps(asdict(emptied)) if as_json else emptied.words())
+        return
+    with contextlib.closing(open_for_reading(history)) as database:
+        found = read_bin(database)
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found]))
+        return
+    for one in found:
+        what = f"run {one.run}: {one.words}, {one.size / 1e6:,.1f} MB of files" if one.run else "the experiment"
+        click.echo(f"{one.deleted[:16].replace('T', ' ')}  {one.name} #{one.experiment}  {what}")
+    if not found:
+        click.echo("nothing is in the bin")

@@ -103,9 +103,7 @@ class DiskDialog(QDialog):
         for name, text, help_, act in (
             ("unused", "Remove unused", "Remove files that nothing refers to.", self._remove_unused),
             ("states", "Remove finished checkpoints", "Finished runs keep their weights, but can go on no more.",
-             lambda: self._forget(deleted_only=False)),
-            ("bin", "Empty the bin", "Remove the files of deleted runs, which cannot be taken back whole afterwards.",
-             lambda: self._forget(deleted_only=True)),
+             self._forget_states),
         ):  # fmt: skip
             button = QPushButton(text)
             button.setToolTip(help_)
@@ -151,12 +149,14 @@ class DiskDialog(QDialog):
         self.total.setText(f"{megabytes(sum(one.size for one in files))} in {len(files):,} files beside {self._history.name}")
         self.buttons["unused"].setEnabled(any(one.kind == "unused" for one in files))
         self.buttons["states"].setEnabled(any(one.kind in ("state", "best") for one in files))
-        self.buttons["bin"].setEnabled(any(one.deleted for one in files))
+        deleted = sum(one.size for one in files if one.deleted)
+        if deleted:
+            self.total.setText(f"{self.total.text()}, {megabytes(deleted)} of them of deleted runs (Edit → Bin)")
 
     def _remove_unused(self) -> None:
         history = self._history
         self._change(lambda database: doctor.clean_up(doctor.usage(database, history), {"unused"}), lambda _: self.reload())
 
-    def _forget(self, *, deleted_only: bool) -> None:
+    def _forget_states(self) -> None:
         history = self._history
-        self._change(lambda database: doctor.forget_states(database, history, deleted_only=deleted_only), lambda _: self.reload())
+        self._change(lambda database: doctor.forget_states(database, history), lambda _: self.reload())

@@ -30,6 +30,7 @@ from workbench.events import EngineFailed, EngineReady, ExperimentFinished, Expe
 from workbench.gui import exchange, preferences, theme
 from workbench.gui.awake import Awake
 from workbench.gui.banner import Banner
+from workbench.gui.bin_dialog import BinDialog
 from workbench.gui.compare.screen import CompareScreen
 from workbench.gui.dialogs import SettingsDialog, show_about
 from workbench.gui.explore.screen import ExploreScreen
@@ -498,6 +499,19 @@ class MainWindow(QMainWindow):
             lambda change, done: self._change_history("disk", change, done),
             self,
         ).exec()
+
+    def show_bin(self) -> None:
+        """What was deleted: take it back, or empty the bin."""
+        dialog = BinDialog(
+            self.history_path,
+            lambda reading, shown: self._ask_history("bin", reading, shown),
+            lambda change, done: self._change_history("bin", change, done),
+            self,
+        )
+        dialog.exec()
+        if dialog.changed:
+            self._show_reference()
+            self.setup.refresh()
 
     def show_backups(self) -> None:
         """Choose a backup that takes the history's place."""

@@ -35,6 +35,7 @@ def fill_menus(window: MainWindow) -> dict[str, QAction]:
     redo.setShortcuts([QKeySequence("Ctrl+Shift+Z"), QKeySequence("Ctrl+Y")])
     edit.addAction(undo)
     edit.addAction(redo)
+    _act(window, edit, "Bin…", "", window.show_bin)
     _act(window, edit, "Filter the history", "Ctrl+F", window.filter_history)
     _act(window, run, "Launch", "Ctrl+Return", window.launch_what_is_seen)
     _act(window, run, "Pause or resume", "Ctrl+P", window.live.pause.click)

@@ -14,6 +14,9 @@ from workbench.errors import HistoryError
 from workbench.history.database import files_folder, now, writing
 from workbench.history.liveness import host, is_alive
 
+EMPTIED = "emptied from the bin"
+"""What is said of an experiment of which nothing is left but its number."""
+
 LEFT = 2
 """How the queue holds what a process left behind; 1 is a person's own hold."""
 
@@ -23,7 +26,9 @@ def delete(database: Database, runs: Sequence[int], experiments: Sequence[int] =
     with writing(database):
         for run in runs:
             row = database.execute("SELECT status FROM runs WHERE id = ?", [run]).fetchone()
-            if row and row[0] in ("running", "waiting"):
+            if row is None:  # deleted once, taken back never, and emptied from the bin
+                continue
+            if row[0] in ("running", "waiting"):
                 raise HistoryError(f"run {run} is {row[0]}; stop it before you delete it")
             database.execute("INSERT OR IGNORE INTO bin (run, deleted) VALUES (?, ?)", [run, now()])
         for experiment in experiments:
@@ -34,12 +39,12 @@ def delete(database: Database, runs: Sequence[int], experiments: Sequence[int] =
 
 
 def take_back(database: Database, runs: Sequence[int], experiments: Sequence[int] = ()) -> None:
-    """Undo :func:`delete`."""
+    """Undo :func:`delete`, but for what was emptied from the bin since."""
     with writing(database):
         for run in runs:
-            database.execute("DELETE FROM bin WHERE run = ?", [run])
+            database.execute("DELETE FROM bin WHERE run = ? AND emptied IS NULL", [run])
         for experiment in experiments:
-            database.execute("UPDATE experiments SET deleted = NULL WHERE id = ?", [experiment])
+            database.execute("UPDATE experiments SET deleted = NULL WHERE id = ? AND message <> ?", [experiment, EMPTIED])
 
 
 def keep_correction(database: Database, run: int, correction: Correction | None) -> None:
@@ -48,8 +53,8 @@ def keep_correction(database: Database, run: int, correction: Correction | None)
         database.execute("DELETE FROM corrections WHERE run = ?", [run])
         if correction is not None:
             database.execute(
-                "INSERT INTO corrections VALUES (?, ?, ?, ?, ?)",
-                [run, json.dumps(list(correction.classes)), correction.shift, correction.way, now()],
+                "INSERT INTO corrections SELECT id, ?, ?, ?, ? FROM runs WHERE id = ?",
+                [json.dumps(list(correction.classes)), correction.shift, correction.way, now(), run],
             )
 
 
@@ -201,11 +206,12 @@ def put_back(database: Database, taken: Sequence[Queued]) -> None:
     with writing(database):
         for one in taken:
             database.execute(
-                "INSERT OR IGNORE INTO queue (experiment, rank, held, process) VALUES (?, ?, ?, ?)",
-                [one.experiment, one.rank, one.held, one.process],
+                "INSERT OR IGNORE INTO queue (experiment, rank, held, process) SELECT id, ?, ?, ? FROM experiments WHERE id = ?"
+                " AND message <> ?",
+                [one.rank, one.held, one.process, one.experiment, EMPTIED],
             )
             database.execute(
                 "UPDATE experiments SET deleted = NULL, status = CASE WHEN status = 'stopped' THEN 'waiting' ELSE status END"
-                " WHERE id = ?",
-                [one.experiment],
+                " WHERE id = ? AND message <> ?",
+                [one.experiment, EMPTIED],
             )

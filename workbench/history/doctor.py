@@ -153,16 +153,12 @@ def clean_up(files: list[Usage], kinds: set[str]) -> int:
     return freed
 
 
-def forget_states(database: Database, history: Path, *, deleted_only: bool) -> int:
-    """Remove what finished runs would need to go on with more epochs, or all files of deleted runs; the bytes freed.
+def forget_states(database: Database, history: Path) -> int:
+    """Remove what finished runs would need to go on with more epochs; the bytes freed.
 
-    Weights of runs that are not deleted, and the checkpoints of runs that are not finished, are never touched.
+    Weights, and the checkpoints of runs that are not finished, are never touched.
     """
-    chosen = (
-        "run IN (SELECT run FROM bin) AND run NOT IN (SELECT id FROM runs WHERE status IN ('running', 'waiting'))"
-        if deleted_only
-        else ("kind IN ('state', 'best') AND run IN (SELECT id FROM runs WHERE status = 'done')")
-    )
+    chosen = "kind IN ('state', 'best') AND run IN (SELECT id FROM runs WHERE status = 'done')"
     before = {row[0] for row in database.execute("SELECT path FROM artefacts").fetchall()}
     with writing(database):
         database.execute(f"DELETE FROM artefacts WHERE {chosen}")
