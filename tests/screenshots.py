@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QEventLoop, QSettings, Qt, QTimer
+from PySide6.QtCore import QEventLoop, QPoint, QSettings, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
@@ -86,8 +86,28 @@ def do_main_job(window: MainWindow, out: Path, look: str) -> None:
     window.tabs.setCurrentWidget(window.paper)
     wait_until(lambda: bool(window.paper.scores))
     picture(window, out, f"paper-{look}")
+    explore(window, out, look)
     look_at_specialists(window, out, look)
     window.setup.show_recipe("digits")
+
+
+def explore(window: MainWindow, out: Path, look: str) -> None:
+    """Points, and lines through axes with a range on one of them."""
+    screen = window.explore
+    window.tabs.setCurrentWidget(screen)
+    screen.tabs.setCurrentWidget(screen.scatter)
+    wait_until(lambda: screen.scatter.plot.points() > 0)
+    picture(window, out, f"explore-{look}")
+    screen.tabs.setCurrentWidget(screen.parallel)
+    plot = screen.parallel.plot
+    wait_until(lambda: "test_accuracy" in plot.names)
+    x = plot.axis_x(plot.names.index("test_accuracy"))
+    start, end = (QPoint(int(x), int(plot.place_y(place))) for place in (0.88, 1.02))
+    QTest.mousePress(plot, Qt.MouseButton.LeftButton, pos=start)
+    QTest.mouseMove(plot, end)
+    QTest.mouseRelease(plot, Qt.MouseButton.LeftButton, pos=end)
+    wait_until(lambda: plot.lines.ready)
+    picture(window, out, f"explore-axes-{look}")
 
 
 def look_at_specialists(window: MainWindow, out: Path, look: str) -> None:

@@ -553,6 +553,7 @@ class MainWindow(QMainWindow):
         self.engine_state.setText("starting the engine…")
         self.live.forget()
         self.specialists.forget()
+        self.explore.forget()
         self.banner.say(words)
         self._restored_words = f"{words} "
 

@@ -17,6 +17,10 @@ AXES = ("data", "T", "w", "student.units", "transfer.fraction", "training.epochs
 """The axes until a person chooses others; of these only those that vary are shown."""
 
 MOST_AXES = 14
+HINT = (
+    "Drag along an axis for a range, a title for another order; × or Delete takes an axis away, a double click its range."
+    " Arrows choose an axis and move the upper end of its range, with Shift the lower one."
+)
 
 
 class ParallelPage(QWidget):
@@ -38,11 +42,7 @@ class ParallelPage(QWidget):
         self.filter = QPushButton("Filter the history")
         self.filter.setToolTip("Show in the history what the ranges keep, as a filter that you can change there.")
         self.plot = ParallelPlot()
-        self.plot.setToolTip(
-            "Drag on an axis: a range of it. Drag a title: another order. × or Delete: away with the axis.\n"
-            "Double click: no range. Arrows choose an axis and change its range, with Shift its lower end."
-        )
-        self.readout = label("", "faint", wrap=True)
+        self.readout = label(HINT, "faint", wrap=True)
         self.readout.setMinimumHeight(self.readout.fontMetrics().height() * 2)
         top = QHBoxLayout()
         for widget in (self.add, label("coloured by"), self.colour, self.clear, self.filter):
@@ -70,9 +70,17 @@ class ParallelPage(QWidget):
         self.add.offer([one for one in fields if one.name not in self.plot.names])
         self.colour.offer(fields)
 
+    def own_axes(self) -> list[str]:
+        """The axes where a person chose them, else none."""
+        return self.axes if self._own else []
+
+    def set_axes(self, names: Sequence[str]) -> None:
+        """Choose the axes, without asking for a table."""
+        self.axes, self._own = list(dict.fromkeys(names))[:MOST_AXES], True
+
     def show_axes(self, names: Sequence[str]) -> None:
         """Put these fields on the axes and ask for them."""
-        self.axes, self._own = list(dict.fromkeys(names))[:MOST_AXES], True
+        self.set_axes(names)
         self.plot.brushes = {}
         self.wanted.emit()
 
@@ -123,7 +131,7 @@ class ParallelPage(QWidget):
 
     def _read(self, at: int) -> None:
         if self._table is None or at < 0:
-            self.readout.setText("")
+            self.readout.setText(HINT)
             return
         shown = [self._table.columns[name] for name in self.plot.names]
         values = "   ".join(f"{one.title} {one.say(float(one.values[at]))}" for one in shown)

@@ -41,6 +41,8 @@ class ParallelAxes(QWidget):
         self._table: Table | None = None
         self._colour = ""
         self._scales: dict[str, Scale] = {}
+        self._ticks: dict[str, list[tuple[float, str]]] = {}
+        self._missing: set[str] = set()
         self._groups: Groups | None = None
         self._y = np.empty((0, 0))
         self._at = -1
@@ -53,11 +55,15 @@ class ParallelAxes(QWidget):
         self.names = [name for name in names if name in table.columns]
         self.brushes = {name: one for name, one in self.brushes.items() if name in self.names}
         self.current = min(self.current, max(0, len(self.names) - 1))
-        self._scales = {
-            name: scale(one, log=not one.date and spans(one.values, LOG_RATIO))
-            for name in self.names
-            if (one := table.columns[name]) is not None
+        columns = [table.columns[name] for name in self.names]
+        self._scales = {one.name: scale(one, log=not one.date and spans(one.values, LOG_RATIO)) for one in columns}
+        self._ticks = {
+            one.name: [
+                (float(value), one.tick(value)) for value in (few(one) if len(few(one)) else self._scales[one.name].ticks())
+            ]
+            for one in columns
         }
+        self._missing = {one.name for one in columns if np.isnan(one.values).any()}
         self._at = -1
         self._lay_out()
 
@@ -181,7 +187,7 @@ class ParallelAxes(QWidget):
 
     def _paint_axis(self, painter: QPainter, place: int, name: str) -> None:
         assert self._table is not None
-        now, x, column = theme.current(), self.axis_x(place), self._table.columns[name]
+        now, x = theme.current(), self.axis_x(place)
         current = place == self.current and self.hasFocus()
         painter.setPen(QPen(QColor(now.accent if current else now.text), 1))
         painter.drawLine(QPointF(x, self._top), QPointF(x, self._bottom))
@@ -198,12 +204,12 @@ class ParallelAxes(QWidget):
             painter.drawRect(QRectF(x - 7, top, 14, bottom - top))
         one = self._scales[name]
         last = self._bottom + 2.0 * TICK
-        for value in few(column) if len(few(column)) else one.ticks():
+        for value, text in self._ticks[name]:
             at = self.place_y(float(one.places(np.array([value]))[0]))
             if last - at >= TICK:
-                self._paint_tick(painter, x, at, column.tick(value).split("\n")[0])
+                self._paint_tick(painter, x, at, text.split("\n")[0])
                 last = at
-        if np.isnan(self._table.columns[name].values).any():
+        if name in self._missing:
             self._paint_tick(painter, x, self._bottom + FOOT, NONE)
 
     def _paint_tick(self, painter: QPainter, x: float, y: float, text: str) -> None:

@@ -16,6 +16,8 @@ from workbench.history.fields import Field
 DECADES = 100.0
 """Values further apart than by this factor come on a logarithmic axis, unless a person wants otherwise."""
 
+HINT = "A click chooses a run, Ctrl and a click one more, Shift and a drag those in a box. Arrows go along them, Space chooses."
+
 
 class ScatterPage(QWidget):
     """Two fields against each other, coloured by a third. ``wanted`` asks for a table with :meth:`names`."""
@@ -34,7 +36,7 @@ class ScatterPage(QWidget):
         self.front = QCheckBox("Pareto front")
         self.front.setChecked(True)
         self.plot = ScatterPlot()
-        self.readout = label("", "faint", wrap=True)
+        self.readout = label(HINT, "faint", wrap=True)
         self.readout.setMinimumHeight(self.readout.fontMetrics().height() * 2)
         for box, name in ((self.x_choice, "parameters"), (self.y_choice, "test_accuracy"), (self.colour_choice, "role")):
             box.set_name(name)
@@ -61,7 +63,16 @@ class ScatterPage(QWidget):
 
     def names(self) -> list[str]:
         """The fields shown."""
-        return [box.name for box in (self.x_choice, self.y_choice, self.colour_choice) if box.name]
+        return [name for name in self.fields() if name]
+
+    def fields(self) -> list[str]:
+        """Those of the horizontal and the vertical axis and of the colour, which may be empty."""
+        return [box.name for box in (self.x_choice, self.y_choice, self.colour_choice)]
+
+    def set_fields(self, names: Sequence[str]) -> None:
+        """Choose them, without asking for a table."""
+        for box, name in zip((self.x_choice, self.y_choice, self.colour_choice), names, strict=False):
+            box.set_name(name)
 
     def offer(self, fields: Sequence[Field]) -> None:
         """The fields to choose among."""
@@ -70,8 +81,7 @@ class ScatterPage(QWidget):
 
     def show_fields(self, x: str, y: str) -> None:
         """Put these on the axes and ask for them."""
-        self.x_choice.set_name(x)
-        self.y_choice.set_name(y)
+        self.set_fields([x, y])
         self.wanted.emit()
 
     def show_table(self, table: Table) -> None:
@@ -127,7 +137,7 @@ class ScatterPage(QWidget):
     def _read(self, at: int) -> None:
         table = self._table
         if table is None or at < 0:
-            self.readout.setText("")
+            self.readout.setText(HINT)
             return
         values = "   ".join(
             f"{one.title} {one.say(float(one.values[at]))}"

@@ -84,7 +84,6 @@ class ScatterPlot(pg.PlotWidget):  # type: ignore[misc]
         self._box = _Box()
         super().__init__(parent, viewBox=self._box, axisItems={"left": _FieldAxis("left"), "bottom": _FieldAxis("bottom")})
         self.setAccessibleName("Runs as points")
-        self.setToolTip("A click chooses a run, Ctrl and a click another one, a drag with Shift those in a box; arrows go along.")
         self.setMenuEnabled(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.legend = self.addLegend(offset=(-8, -8), labelTextSize="8pt")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QSettings, Qt, QTimer, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
 
 from workbench.gui.explore.mattered import MatteredPage
@@ -69,6 +69,7 @@ class ExploreScreen(QWidget):
         self._settle.setInterval(SETTLE_MILLISECONDS)
         self._settle.timeout.connect(self.reload)
         self._wire()
+        self._recall()
 
     def _top(self) -> QHBoxLayout:
         self.given = label("")
@@ -149,15 +150,22 @@ class ExploreScreen(QWidget):
         if not self.isVisible():
             return
         wanted, page, known = self.wanted(), self.tabs.currentWidget(), self._known
+        self._remember()
         if page is self.mattered:
             figure = self.mattered.figure.name
             self.mattered.wait()
-            self._ask(
-                "explore", lambda database: varied(database, figure, wanted, known), lambda found: self._weigh(found, figure)
-            )
+            read = partial(varied, figure=figure, wanted=wanted, known=known)
+            self._ask("explore", read, partial(self._weigh, figure=figure, wanted=wanted))
         else:
             names = self._page().names()
             self._ask("explore", partial(explored, names=names, wanted=wanted, known=known), self._show)
+
+    def forget(self) -> None:
+        """Another history is shown from now on."""
+        self._runs, self._known, self._answered = None, None, ()
+        self.scatter.clear_chosen()
+        self.parallel.clear_chosen()
+        self.reload()
 
     def showEvent(self, event: Any) -> None:
         """Read anew when the screen comes to the front, by now with other fields perhaps."""
@@ -199,12 +207,12 @@ class ExploreScreen(QWidget):
         self._tell()
         return self._count > 0
 
-    def _weigh(self, found: Explored, figure: str) -> None:
+    def _weigh(self, found: Explored, figure: str, wanted: Wanted) -> None:
         """Have worked out what mattered, unless that is known already."""
         if not self._take(found):
             return
         self.mattered.offer(found.fields)
-        key = (found.version, self.wanted(), figure)
+        key = (found.version, wanted, figure)
         if key == self._answered:
             return
 
@@ -229,6 +237,19 @@ class ExploreScreen(QWidget):
         self.compare.setToolTip(f"Lay the curves of the chosen runs over each other, of {COMPARED_AT_MOST} at most.")
         for button in (self.none, self.only, self.select):
             button.setEnabled(bool(chosen))
+
+    def _remember(self) -> None:
+        stored = QSettings()
+        stored.setValue("explore/scatter", self.scatter.fields())
+        stored.setValue("explore/axes", self.parallel.own_axes())
+
+    def _recall(self) -> None:
+        """Begin with the fields that were looked at last; whatever is not usable is left alone."""
+        stored = QSettings()
+        for key, show in (("explore/scatter", self.scatter.set_fields), ("explore/axes", self.parallel.set_axes)):
+            names = stored.value(key)
+            if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+                show(names)
 
     def _show_scatter(self, x: str, y: str) -> None:
         self.tabs.setCurrentWidget(self.scatter)
