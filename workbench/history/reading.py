@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import zlib
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from workbench.sweep import Sweep, varied
 
 CURVE_POINTS = 2000
 """A curve on a screen has at most so many points."""
+MANY_RUNS = 5000
+"""Of so many runs the figures are looked for among those of all."""
 
 _FIELDS = (
     "r.status, r.message, r.dataset, r.model, r.seed, r.temperature, r.hard_weight, r.parameters, r.multiply_adds, r.steps,"
@@ -412,10 +415,9 @@ def _rows(database: Database, sql: str, values: list[Any]) -> list[RunRow]:
     rows = [{**dict(row), "reused": bool(row["reused"])} for row in database.execute(sql, values).fetchall()]
     figures: dict[int, dict[str, float]] = {}
     numbers = {row["id"] for row in rows}
-    some = f" WHERE run IN ({_marks(list(numbers))})" if len(numbers) < 500 else ""
-    for run, name, value in database.execute(
-        f"SELECT run, name, value FROM results{some}", list(numbers) if some else []
-    ).fetchall():
+    some = "json_each(?) j CROSS JOIN results ON run = j.value" if len(numbers) < MANY_RUNS else ""
+    sql = f"SELECT run, name, results.value FROM {some or 'results'}"
+    for run, name, value in database.execute(sql, [json.dumps([*numbers])] if some else []).fetchall():
         figures.setdefault(run, {})[name] = value
     return [RunRow(**row, figures=figures.get(row["id"], {})) for row in rows]
 
@@ -505,34 +507,49 @@ def metric_names(database: Database, runs: Sequence[int]) -> list[str]:
 
 
 def curve(database: Database, run: int, metric: str, points: int = CURVE_POINTS) -> Curve:
-    """A run's metric, thinned in SQL to at most ``points`` (three or more): least and greatest of each stretch, and the last.
+    """A run's metric, thinned to at most ``points`` (three or more): least and greatest of each stretch, and the last.
 
     One that continues another run begins with that run's curve.
     """
     pieces = _pieces(database, run)
-    one = "SELECT run, step, value FROM metrics WHERE run = {run} AND metric = :metric AND step <= {last}"
-    body = " UNION ALL ".join(
-        one.format(run=part, last=last) + (f" AND step > {pieces[place - 1][1]}" if place else "")
-        for place, (part, last) in enumerate(pieces)
-    )
-    values: dict[str, Any] = {"metric": metric}
-    count, low, high = database.execute(f"SELECT count(*), min(step), max(step) FROM ({body})", values).fetchone()
-    chosen = body
-    if count > points:
-        stretch = "(step - :low) * :buckets / (:high - :low + 1)"
-        chosen = (
-            f"SELECT run, step, min(value) AS value FROM ({body}) GROUP BY {stretch}"
-            f" UNION SELECT run, step, max(value) FROM ({body}) GROUP BY {stretch}"
-            f" UNION SELECT run, step, value FROM ({body}) WHERE step = :high"
+    bounds = [(part, after, last) for (part, last), (_, after) in zip(pieces, [(0, -1), *pieces], strict=False)]
+    values = [
+        _table(database, "SELECT step, value FROM metrics WHERE run = ? AND metric = ? AND step > ? AND step <= ?", values)
+        for values in ([part, metric, after, last] for part, after, last in bounds)
+    ]
+    step, value = np.concatenate([one.reshape(-1, 2) for one in values]).T
+    kept = step[_extremes(step, value, points)].astype(np.int64)
+    moments = [  # only those of the points kept: all rows of a long run take twice the time
+        _table(
+            database,
+            "SELECT p.step, p.epoch, p.elapsed FROM json_each(?) j CROSS JOIN points p ON p.run = ? AND p.step = j.value",
+            [json.dumps(kept[(kept > after) & (kept <= last)].tolist()), part],
         )
-        values |= {"low": low, "high": high, "buckets": max(1, (points - 1) // 2)}
-    rows = database.execute(
-        f"SELECT c.step, p.epoch, p.elapsed, c.value FROM ({chosen}) c JOIN points p ON p.run = c.run AND p.step = c.step"
-        " ORDER BY c.step",
-        values,
-    ).fetchall()
-    table = np.array([tuple(row) for row in rows], dtype=np.float64).reshape(-1, 4)
-    return Curve(run, metric, *(np.ascontiguousarray(column) for column in table.T))
+        for part, after, last in bounds
+    ]
+    steps, epoch, elapsed = np.ascontiguousarray(np.concatenate([one.reshape(-1, 3) for one in moments]).T)
+    return Curve(run, metric, steps, epoch, elapsed, value[np.searchsorted(step, steps)])
+
+
+def _table(database: Database, sql: str, values: Sequence[Any]) -> np.ndarray:
+    """All numbers of an answer one after the other, float64; of the ways to take many rows over this is the fastest."""
+    cursor = database.conn.cursor()
+    cursor.row_factory = None
+    return np.fromiter(itertools.chain.from_iterable(cursor.execute(sql, values)), dtype=np.float64)
+
+
+def _extremes(step: np.ndarray, value: np.ndarray, points: int) -> np.ndarray:
+    """The places of the least and the greatest value of each stretch of steps, and the last; all, where those are no more."""
+    if len(step) <= points:
+        return np.arange(len(step))
+    stretch = np.floor((step - step[0]) * max(1, (points - 1) // 2) / (step[-1] - step[0] + 1))
+    new = np.diff(stretch, prepend=-1) > 0
+    begins, number = np.flatnonzero(new), np.cumsum(new) - 1
+    kept = [np.array([len(step) - 1])]
+    for extreme in (np.minimum.reduceat(value, begins), np.maximum.reduceat(value, begins)):
+        there = np.flatnonzero(value == extreme[number])
+        kept.append(there[np.diff(number[there], prepend=-1) > 0])
+    return np.unique(np.concatenate(kept))
 
 
 def _pieces(database: Database, run: int) -> list[tuple[int, int]]:
