@@ -288,9 +288,8 @@ class HistoryModel(QAbstractTableModel):
     def _title(self, group: Group, line: int) -> str:
         size = group.stop - group.start
         arrow = "▾" if self.is_unfolded(line) and size else "▸" if size else " "
-        came = "  · reference" if group.head and group.head.reference else ""
         count = "" if group.key == "pinned" or self.is_unfolded(line) else f"  ({size})"
-        return f"{arrow} {group.title}{count}{came}"
+        return f"{arrow} {group.title}{count}"
 
     def _share(self, one: Field, value: Any) -> float | None:
         """Where a value stands between the lowest and the highest of the list."""
@@ -352,4 +351,6 @@ def _told_of_group(group: Group, one: Field, value: Any) -> str:
     if isinstance(value, Estimate):
         interval = ", with the 95% interval of the mean" if value.half is not None else ""
         return f"{one.title}: mean over {many(value.count, 'run')}{interval} – its students where it has any."
-    return f"{group.title}\n{group.head.message if group.head else ''}".strip()
+    head = group.head
+    came = "\nCame with the workbench as a reference." if head and head.reference else ""
+    return f"{group.title}{came}\n{head.message if head else ''}".strip()

@@ -34,7 +34,7 @@ SAMPLES = {
 }
 TEXTS = {
     **{
-        "name": 34 * "n",
+        "name": 42 * "n",
         "curve": 10 * "n",
         "tag": 14 * "n",
         "experiment": 24 * "n",

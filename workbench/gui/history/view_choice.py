@@ -16,7 +16,7 @@ from workbench.history.fields import BASE, Field, Vocabulary
 from workbench.history.listing import EXPERIMENT, NONE, SEEDS, Question
 
 USUAL = (
-    *("run", "status", "role", "data", "model", "T", "w", "val_accuracy", "test_accuracy", "test_errors"),
+    *("run", "status", "data", "model", "T", "w", "val_accuracy", "test_accuracy", "test_errors"),
     *("curve", "parameters", "time", "date", "tag"),
 )
 """The columns at first, after the name."""
