@@ -20,6 +20,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from workbench.gui import theme
 from workbench.gui.curve_item import CurveItem, Drawn
 from workbench.gui.forms import label
+from workbench.gui.log_ticks import between, labelled, written
 
 READ_AT_ONCE = 5
 """Of more curves than that, those nearest to the pointer are read."""
@@ -27,6 +28,8 @@ WIDE_UP_TO = 8
 """Of so many curves those in front are two pixels wide."""
 NEAR = 10
 """Pixels between a click and the curve that is meant."""
+LABELS_APART = {"left": 18, "bottom": 60}
+"""Pixels from one label of a logarithmic axis to the next."""
 NEGLIGIBLE = 1e-17
 """What weighs less in a moving average changes none of its digits."""
 
@@ -89,10 +92,16 @@ class _ValueAxis(pg.AxisItem):  # type: ignore[misc]
         places = max(0, math.ceil(-math.log10(100 * spacing)))
         return [f"{100 * value * scale:.{places}f}%" for value in values]
 
-    def logTickStrings(self, values: Sequence[float], scale: float, spacing: float) -> list[str]:
-        """The texts of ticks at powers of ten."""
-        form = "{:.3g}%" if self.percent else "{:g}"
-        return [form.format(10.0**value * scale * (100 if self.percent else 1)) for value in values]
+    def logTickValues(self, low: float, high: float, size: float, _: object) -> list[tuple[float | None, list[float]]]:
+        """Where ticks are: those with a label, and small ones without a spacing."""
+        labels = labelled(low, high, size, LABELS_APART[self.orientation])
+        return [(1.0, labels), (None, between(low, high))]
+
+    def logTickStrings(self, values: Sequence[float], scale: float, spacing: float | None) -> list[str]:
+        """The texts of ticks of a logarithmic axis."""
+        if spacing is None:
+            return []
+        return [f"{written(value, 100 * scale)}%" if self.percent else written(value, scale) for value in values]
 
 
 class CurvePlot(QWidget):
