@@ -33,17 +33,18 @@ def kind(rows: Sequence[RunRow]) -> str:
 
 
 def telling(groups: Sequence[Sequence[RunRow]], settings: Mapping[int, Mapping[str, Any]], *, seeds: bool = False) -> list[str]:
-    """Of each group the settings that tell it from others of its kind, such as ``temperature 8 · units 30``; without ``seeds``
-    the seed is left out."""
+    """Of each group the settings that tell it from others of its kind, such as ``temperature 8 · units 30``, those with the most
+    values first; without ``seeds`` the seed is left out."""
     kinds: dict[str, list[int]] = {}
     for group in groups:
         kinds.setdefault(kind(group), []).append(group[0].id)
     found: dict[int, str] = {}
     for same in kinds.values():
         differing = differing_settings({run: dict(settings.get(run, {})) for run in same})
-        kept = {key: values for key, values in differing.items() if seeds or key != "seed"}
+        kept = [(key, values) for key, values in differing.items() if seeds or key != "seed"]
+        kept.sort(key=lambda pair: -len(set(map(repr, pair[1].values()))))
         more = " …" if len(kept) > MOST_SAID else ""
-        shown = list(kept.items())[:MOST_SAID]
+        shown = kept[:MOST_SAID]
         for run in same:
             found[run] = words({key: "–" if values[run] is None else values[run] for key, values in shown}) + more
     return [found[group[0].id] for group in groups]

@@ -8,10 +8,9 @@ import re
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
-from PySide6.QtGui import QColor, QImage
-from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from tests.gui.pictures import drawn, picture
 from workbench.gui import theme
 from workbench.gui.curve_plot import CurvePlot, Line, smoothed
 
@@ -25,20 +24,6 @@ def plot_of(qtbot: QtBot, *lines: Line, listed: bool = True) -> CurvePlot:
     qtbot.waitExposed(plot)
     picture(plot)  # which settles the view
     return plot
-
-
-def picture(plot: CurvePlot) -> np.ndarray:
-    """What the plot shows, (height, width, RGB), once its layout has settled."""
-    plot.plot.grab()
-    QApplication.processEvents()
-    image = plot.plot.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
-    rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
-    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
-
-
-def drawn(plot: CurvePlot, colour: QColor) -> int:
-    """How many pixels of the plot have just that colour."""
-    return int((picture(plot) == np.array(colour.getRgb()[:3], np.uint8)).all(axis=2).sum())
 
 
 @pytest.mark.parametrize("weight", [0.1, 0.5, 0.9, 0.99])

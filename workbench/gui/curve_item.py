@@ -5,6 +5,7 @@ An item of pyqtgraph's own for each curve takes longer to be told of a new view 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 BAND_OPACITY = 0.18
 FADED = 0.22
 """Opacity of a curve while another one is in front."""
+BESIDE = 0.25
+"""Of the curves' own range; the band of two seeds, twelve times as wide as they lie apart, would leave the curves no room."""
 DENSE = 3
 """Points a pixel above which only the least and the greatest of each column of pixels are drawn."""
 DOT = 5
@@ -58,14 +61,16 @@ class CurveItem(pg.GraphicsObject):  # type: ignore[misc]
     def dataBounds(
         self, axis: int, frac: float = 1.0, orthoRange: Sequence[float] | None = None
     ) -> tuple[float | None, float | None]:
-        """Least and greatest of what is drawn, along x (0) or y (1)."""
+        """Least and greatest of what is drawn, along x (0) or y (1); of bands no more than :data:`BESIDE` beyond the curves."""
         if not self._drawn:
             return None, None
         if axis == 0:
             return min(float(one.x[0]) for one in self._drawn), max(float(one.x[-1]) for one in self._drawn)
-        lows = [one.y if one.low is None else one.low for one in self._drawn]
-        highs = [one.y if one.high is None else one.high for one in self._drawn]
-        return min(float(low.min()) for low in lows), max(float(high.max()) for high in highs)
+        low, high = min(float(one.y.min()) for one in self._drawn), max(float(one.y.max()) for one in self._drawn)
+        lows = [float(one.low.min()) for one in self._drawn if one.low is not None]
+        highs = [float(one.high.max()) for one in self._drawn if one.high is not None]
+        room = BESIDE * (high - low) or math.inf
+        return min(low, max(low - room, min(lows, default=low))), max(high, min(high + room, max(highs, default=high)))
 
     def boundingRect(self) -> QRectF:
         """All of the view."""

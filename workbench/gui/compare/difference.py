@@ -38,7 +38,7 @@ class DifferencePanel(QWidget):
             box.setAccessibleName(name)
             box.setToolTip(ABOUT)
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(24)
+            box.setMinimumContentsLength(34)
             box.setMaximumWidth(420)
             box.activated.connect(lambda _: self._look())
         title = label("Is the difference real?")
@@ -59,33 +59,34 @@ class DifferencePanel(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.verdict)
         self._statuses: dict[int, str] = {}
-        self._names: dict[Runs, str] = {}
+        self._choices: tuple[tuple[str, Runs], ...] = ()
 
     def fill(self, found: Compared) -> None:
         """Offer what is compared; where there is nothing to choose from, hide."""
         self._statuses = {row.id: row.status for row in found.rows}
-        self._names = {runs: name for name, runs in found.choices}
         self.setVisible(len(found.choices) > 1)
-        chosen = [self.first.currentData(), self.second.currentData()]
-        offered = [self.first.itemData(place) for place in range(self.first.count())]
-        if offered != [runs for _, runs in found.choices]:
-            for box in (self.first, self.second):
+        if found.choices != self._choices:
+            offered = [runs for _, runs in found.choices]
+            chosen = self._chosen()
+            places = [offered.index(runs) for runs in chosen] if set(chosen) <= set(offered) else [0, 1]
+            self._choices = found.choices
+            for box, place in zip((self.first, self.second), places, strict=True):
                 box.clear()
-                for name, runs in found.choices:
-                    box.addItem(name.removeprefix("the "), runs)
-            places = [self.first.findData(runs) for runs in chosen]
-            if None in chosen or -1 in places:
-                places = [0, 1]
-            self.first.setCurrentIndex(places[0])
-            self.second.setCurrentIndex(places[1])
+                box.addItems([name.removeprefix("the ") for name, _ in found.choices])
+                box.setCurrentIndex(place if place < box.count() else -1)
         self._look()
+
+    def _chosen(self) -> list[Runs]:
+        """The runs of both sides, none where there is nothing to choose from."""
+        places = [box.currentIndex() for box in (self.first, self.second)]
+        return [self._choices[place][1] if place >= 0 else () for place in places]
 
     def _look(self) -> None:
         """Ask anew where another pair is chosen, or one of its runs has come to its end."""
-        first, second = self.first.currentData(), self.second.currentData()
-        if first is None or second is None or self.isHidden():
+        first, second = self._chosen()
+        if not first or not second or self.isHidden():
             return
-        asked = first, second, tuple(self._statuses.get(run) for run in (*first, *second))
+        asked = first, second, self._pair(), tuple(self._statuses.get(run) for run in (*first, *second))
         if asked == self._asked:
             return
         self._asked = asked
@@ -116,5 +117,8 @@ class DifferencePanel(QWidget):
             self._say(found, labels)
 
     def _say(self, found: Sides, labels: np.ndarray | None = None, reason: str = "") -> None:
-        names = [self._names[box.currentData()] for box in (self.first, self.second)]
-        self.verdict.setText(sentence(found, names, labels, reason))
+        self.verdict.setText(sentence(found, self._pair(), labels, reason))
+
+    def _pair(self) -> tuple[str, ...]:
+        """The names of both sides in a sentence."""
+        return tuple(self._choices[box.currentIndex()][0] for box in (self.first, self.second))

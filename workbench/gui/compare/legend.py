@@ -60,7 +60,7 @@ class _Values(QAbstractTableModel):
         one = self.shown[index.row()]
         match role:
             case Qt.ItemDataRole.DisplayRole:
-                return one.title if index.column() == 0 else self._texts.get(one.key, "")
+                return one.title if index.column() == 0 else self._texts.get(one.key, "–")
             case Qt.ItemDataRole.DecorationRole if index.column() == 0:
                 return swatch(one.number)
             case Qt.ItemDataRole.ToolTipRole:
@@ -87,7 +87,7 @@ class CurveList(QWidget):
         self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.view.setShowGrid(False)
-        self.view.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.view.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.view.setWordWrap(False)
         self.view.setIconSize(swatch(0).size())
         self.view.setMouseTracking(True)

@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QSlider,
     QSplitter,
     QStackedWidget,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -62,12 +61,7 @@ class CompareScreen(QWidget):
         self.pages = QStackedWidget()
         self.pages.addWidget(self._empty())
         self.pages.addWidget(self._comparing())
-        self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
-        self.tabs.tabBar().setAutoHide(True)
-        self.tabs.addTab(self.pages, "Curves")
-        layout = QVBoxLayout(self)
-        layout.addWidget(self.tabs)
+        QVBoxLayout(self).addWidget(self.pages)
 
     def _empty(self) -> QWidget:
         page = QWidget()
@@ -268,7 +262,7 @@ class CompareScreen(QWidget):
     def _read(self) -> None:
         """Fill the list with the values at the pointer, or at the ends while nothing has been pointed at."""
         values = self.plot.readings(self._at)
-        texts = {key: "–" if math.isnan(value) else self.plot.say(value) for key, value in values.items()}
+        texts = {key: self.plot.say(value) for key, value in values.items() if not math.isnan(value)}
         where = "at their ends" if self._at is None else f"at {self.axis_choice.currentText()} {self._at:.4g}"
         smoothed = ", smoothed" if self.smoothing.value() else ""
         self.curves.fill(self.shown, values, texts, f"Values {where}{smoothed}")

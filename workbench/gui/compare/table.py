@@ -16,7 +16,8 @@ from workbench.gui.compare.swatch import swatch
 from workbench.gui.forms import plain_tooltip
 
 Index = QModelIndex | QPersistentModelIndex
-WIDEST = 260
+WIDEST = 200
+"""Pixels that a column gets by itself; a person may draw it wider."""
 
 
 class ComparedModel(QAbstractTableModel):
@@ -140,7 +141,7 @@ class ComparedTable(QTableView):
         self.verticalHeader().setSectionsClickable(True)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         self.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        self.horizontalHeader().setMaximumSectionSize(WIDEST)
+        self.horizontalHeader().setResizeContentsPrecision(0)  # of the lines in view: all of fifty runs take too long
         self.verticalHeader().sectionClicked.connect(lambda line: self.sort_by(self.compared.rows[line].name))
         self.horizontalHeader().sectionClicked.connect(lambda column: self.picked.emit(self.compared.column(column).key))
         self.clicked.connect(lambda index: self.picked.emit(self.compared.column(index.column()).key))
@@ -159,6 +160,8 @@ class ComparedTable(QTableView):
         self.compared.fill(found, shown, all_settings=all_settings)
         if before != ([one.key for one in shown], len(self.compared.rows)):
             self.resizeColumnsToContents()
+            for column in range(self.compared.columnCount()):
+                self.setColumnWidth(column, min(WIDEST, self.columnWidth(column)))
         self.horizontalScrollBar().setValue(across)
         self.verticalScrollBar().setValue(down)
 
