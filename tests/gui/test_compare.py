@@ -162,7 +162,7 @@ def test_that_seeds_are_drawn_as_their_mean_with_a_band_and_tabled_with_their_in
     assert mean.high is not None
     assert (mean.low[-1], mean.high[-1]) == pytest.approx((0.87 - half, 0.87 + half))
     assert alone.low is None
-    assert listed(screen) == [("student, 3 seeds · temperature 8", "87.00%"), (f"student ({cold}) · temperature 1", "60.00%")]
+    assert listed(screen) == [("student ×3 · temperature 8", "87.00%"), (f"student ({cold}) · temperature 1", "60.00%")]
     about = screen.curves.view.model().index(0, 0).data(Qt.ItemDataRole.ToolTipRole)
     assert "over seeds 0, 1, 2 (runs 1, 2, 3)" in about
     assert "95% interval of the mean" in about
@@ -294,6 +294,31 @@ def test_that_the_table_is_copied_as_text(qtbot: QtBot, history: History, screen
     table.setCurrentIndex(table.model().index(place, 1))
     qtbot.keyClick(table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     assert QGuiApplication.clipboard().text() == "\tstudent (2) · seed 1\ntest errors\t5"
+
+
+def test_that_of_more_runs_than_can_be_told_apart_the_first_are_shown(history: History, screen: CompareScreen) -> None:
+    run = whole(history, 0)
+    screen.compare([run, *range(1000, 1250)])
+    assert len(screen.runs) == 200
+    assert screen.plot.line_keys() == [run]
+    assert screen.plot._title.text() == "Validation accuracy   the first 200 of 251 runs"
+    screen.compare([run])
+    assert screen.plot._title.text() == "Validation accuracy"
+
+
+def test_that_of_many_groups_the_largest_are_tested_first(history: History, screen: CompareScreen) -> None:
+    whole(history, 0, 2.0)
+    for temperature in (4.0, 8.0):
+        for seed in range(2):
+            whole(history, seed, temperature, int(temperature) + 3 * seed)
+    screen.compare([1, 2, 3, 4, 5])
+    assert screen.difference.first.currentText() == "students with temperature 4"
+    assert screen.difference.second.currentText() == "students with temperature 8"
+    assert "4.0 fewer errors" in screen.difference.verdict.text()
+    screen.difference.first.setCurrentIndex(screen.difference.first.findText("student (1)"))
+    screen.difference.first.activated.emit(0)
+    screen.compare([1, 2, 3, 4])
+    assert screen.difference.first.currentText() == "students with temperature 4"
 
 
 def test_that_two_groups_of_seeds_are_tested_at_once(history: History, screen: CompareScreen, engine: Engine) -> None:

@@ -16,6 +16,9 @@ from workbench.events import Answer, EpochEnded, Metrics
 AskHistory = Callable[[Hashable, Callable[[Database], Any], Callable[[Any], None]], None]
 """Asks the history's thread: a topic, what to do with a connection, and who hears of the answer."""
 
+AskEngine = Callable[[Hashable, Any, Callable[[Any], None], Callable[[Exception], None] | None], None]
+"""Asks the engine's thread: a topic, a question of :mod:`workbench.questions`, who hears of the answer and who of an error."""
+
 DRAIN_MILLISECONDS = 40
 DRAIN_BUDGET_SECONDS = 0.008
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
 from functools import partial
-from typing import Any
 
 import numpy as np
 from PySide6.QtCore import Qt
@@ -13,11 +11,10 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 from workbench.difference import no_labels, sentence
 from workbench.gui.compare.found import Compared
 from workbench.gui.forms import label
-from workbench.gui.run_feed import AskHistory
+from workbench.gui.run_feed import AskEngine, AskHistory
 from workbench.history.seed_groups import Sides, sides
 from workbench.questions import labels_of
 
-AskEngine = Callable[[Hashable, Any, Callable[[Any], None], Callable[[Exception], None] | None], None]
 ABOUT = (
     "Test errors of two groups of seeds: a t-test over the pairs of a common seed, Welch's where seeds are not in common. Of one "
     "seed each: McNemar's exact test on the test images. Of twenty differences that are chance, one is called real."
@@ -68,12 +65,14 @@ class DifferencePanel(QWidget):
         if found.choices != self._choices:
             offered = [runs for _, runs in found.choices]
             chosen = self._chosen()
-            places = [offered.index(runs) for runs in chosen] if set(chosen) <= set(offered) else [0, 1]
+            if not set(chosen) <= set(offered):
+                chosen = sorted(offered, key=lambda runs: -len(runs))[:2]
+            places = [offered.index(runs) for runs in chosen] if len(chosen) == 2 else [-1, -1]
             self._choices = found.choices
             for box, place in zip((self.first, self.second), places, strict=True):
                 box.clear()
                 box.addItems([name.removeprefix("the ") for name, _ in found.choices])
-                box.setCurrentIndex(place if place < box.count() else -1)
+                box.setCurrentIndex(place)
         self._look()
 
     def _chosen(self) -> list[Runs]:

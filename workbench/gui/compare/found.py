@@ -132,7 +132,7 @@ def _groups(groups: list[tuple[RunRow, ...]], settings: dict[int, dict[str, Any]
     found = []
     for number, (group, detail) in enumerate(zip(groups, telling(groups, settings), strict=True)):
         alone = len(group) == 1
-        name = called(group[0]) if alone else f"{kind(group)}, {len(group)} seeds"
+        name = called(group[0]) if alone else f"{kind(group)} ×{len(group)}"
         key: Hashable = group[0].id if alone else tuple(row.id for row in group)
         found.append(Shown(key=key, number=number, name=name, detail=detail, rows=group, figures=_figures(group)))
     return tuple(found)

@@ -15,7 +15,7 @@ from workbench.gui.compare.swatch import HEIGHT, WIDTH, swatch
 from workbench.gui.forms import label, plain_tooltip
 
 Index = QModelIndex | QPersistentModelIndex
-WIDEST_VALUE = "−0.0000e+00"
+WIDEST_VALUE = "0.0000e-00"
 
 
 class _Values(QAbstractTableModel):

@@ -18,13 +18,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.compare.difference import AskEngine, DifferencePanel
+from workbench.gui.compare.difference import DifferencePanel
 from workbench.gui.compare.found import Compared, Shown, read_compared
 from workbench.gui.compare.legend import CurveList
 from workbench.gui.compare.table import ComparedTable
 from workbench.gui.curve_plot import CurvePlot, Line
 from workbench.gui.forms import label
-from workbench.gui.run_feed import AskHistory
+from workbench.gui.run_feed import AskEngine, AskHistory
 from workbench.gui.theme import curve_dashed
 from workbench.history.reading import Curve
 from workbench.mean_curve import mean_curve
@@ -39,6 +39,8 @@ METRICS = {
 }
 """Titles and units of those that the workbench itself records; any other that runs have goes by its own name."""
 FOLLOW_MILLISECONDS = 1000
+MOST = 200
+"""Runs that are laid over each other; of more nobody could tell one from another."""
 AXES = ("epoch", "step", "time (s)")
 
 
@@ -52,6 +54,7 @@ class CompareScreen(QWidget):
         self._ask = ask_history
         self.runs: tuple[int, ...] = ()
         self._found: Compared | None = None
+        self._left_out = 0
         self._at: float | None = None
         self._following = QTimer(self)
         self._following.setInterval(FOLLOW_MILLISECONDS)
@@ -155,11 +158,12 @@ class CompareScreen(QWidget):
         self.curves.highlighted.connect(self.plot.set_highlight)
 
     def compare(self, runs: list[int]) -> None:
-        """Lay these runs over each other."""
-        if self.runs != tuple(runs):
+        """Lay these runs over each other, the first :data:`MOST` of them."""
+        chosen = tuple(runs[:MOST])
+        if self.runs != chosen:
             self._at = None
             self.plot.whole()
-        self.runs = tuple(runs)
+        self.runs, self._left_out = chosen, len(runs) - len(chosen)
         self.reload()
 
     @property
@@ -233,8 +237,9 @@ class CompareScreen(QWidget):
         there = {line.key for line in lines}
         missing = [one.name for one in self.shown if one.key not in there]
         without = f"   ({', '.join(missing[:3])}{f' and {len(missing) - 3} more' * (len(missing) > 3)}: none)" if missing else ""
+        first = f"   the first {MOST} of {MOST + self._left_out:,} runs" if self._left_out else ""
         self.plot.percent = self._found.metric.endswith("accuracy")
-        self.plot.set_title(title + without, y_name, axis)
+        self.plot.set_title(title + first + without, y_name, axis)
         self.plot.set_lines(lines)
         self._read()
 

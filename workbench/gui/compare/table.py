@@ -140,6 +140,7 @@ class ComparedTable(QTableView):
         self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 6)
         self.verticalHeader().setSectionsClickable(True)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        self.horizontalHeader().setTextElideMode(Qt.TextElideMode.ElideRight)
         self.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.horizontalHeader().setResizeContentsPrecision(0)  # of the lines in view: all of fifty runs take too long
         self.verticalHeader().sectionClicked.connect(lambda line: self.sort_by(self.compared.rows[line].name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -24,13 +24,12 @@ from workbench import specialist_questions as questions
 from workbench.config import SpecialistsConfig
 from workbench.errors import ConfigError
 from workbench.gui.forms import label, plain_tooltip
-from workbench.gui.run_feed import AskHistory
+from workbench.gui.run_feed import AskEngine, AskHistory
 from workbench.gui.specialists.images_page import ImagesPage
 from workbench.gui.specialists.results_page import ResultsPage, results_of
 from workbench.gui.specialists.subsets_page import SubsetsPage
 from workbench.history.specialised import Candidate, candidates
 
-AskEngine = Callable[[Hashable, Any, Callable[[Any], None], Callable[[Exception], None] | None], None]
 SETTLE_MILLISECONDS = 200
 NONE_YET = (
     "No generalist yet.\n\nAny finished run can be one. The recipe specialists-digits in Set up trains one with four specialists "
