@@ -227,7 +227,7 @@ def test_that_predictions_on_other_test_images_are_left_out(done: History) -> No
         labels = dataclasses.replace(labels_of(4)(engine(), done), digest="another")
         report = report_of(database, 1, labels)
     assert report.judged == ()
-    assert "ensemble of 2, arithmetic mean, baseline, student" in report.notes[0]
+    assert "ensemble of 2, baseline, student" in report.notes[0]
 
 
 def test_that_labels_of_other_data_are_refused_in_a_sentence(done: History, monkeypatch: pytest.MonkeyPatch) -> None:

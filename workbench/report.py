@@ -99,6 +99,7 @@ class Party:
     runs: tuple[int, ...]
     status: str = "done"
     message: str = ""
+    about: str = ""
     inside: str = ""
     figures: Figures = Figures()
     parameters: float | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from workbench.report import BATCHES, Latencies, Party, Report
 
 
@@ -39,7 +41,8 @@ def chance(report: Report) -> str:
     if report.kept is None:
         return ""
     low, high = report.kept
-    return f"Drawn from as many other test images the share would be {low:.0%} to {high:.0%} (95%); other seeds are not in this."
+    share = f"{low:.0%} to {high:.0%}".replace("-", "−")
+    return f"Drawn from as many other test images the share would be {share} (95%); other seeds are not in this."
 
 
 ENDS = {
@@ -151,9 +154,9 @@ def trained_latency_note(report: Report) -> str:
 
 
 def spread(parties: Sequence[Party]) -> str:
-    """The errors of several parties in few words: ``14 to 22 errors each``."""
+    """The errors of several parties in few words, ``14 to 22 errors each``; empty where they are not known of several."""
     errors = [one.figures.errors for one in parties if one.figures.errors is not None]
-    return "" if not errors else f"{min(errors):,} to {max(errors):,} errors each" if len(errors) > 1 else f"{errors[0]:,} errors"
+    return f"{min(errors):,} to {max(errors):,} errors each" if len(errors) > 1 else ""
 
 
 def _said(value: float | None, form: str) -> str:
@@ -162,3 +165,20 @@ def _said(value: float | None, form: str) -> str:
 
 def _short(milliseconds: float) -> str:
     return f"{milliseconds:,.0f}" if milliseconds >= 100 else f"{milliseconds:.3g}"
+
+
+def confusions(report: Report) -> dict[str, tuple[np.ndarray, str]]:
+    """The confusion matrices to choose from by name, each with what it is a difference from, empty where it is none."""
+    there = {one.key: one for one in report.judged}
+    names = {key: report.ensemble if key == "ensemble" else party.name for key, party in there.items()}
+    order = [key for key in ("student", "ensemble", "baseline", "corrected", "alone") if key in there]
+    found = {names[key]: (_matrix(there[key]), "") for key in order}
+    for one, other in (("student", "ensemble"), ("corrected", "student"), ("student", "alone"), ("student", "baseline")):
+        if one in there and other in there:
+            found[f"{names[one]} − {names[other]}"] = (_matrix(there[one]) - _matrix(there[other]), f"the {names[other]}")
+    return found
+
+
+def _matrix(party: Party) -> np.ndarray:
+    assert party.judged is not None
+    return party.judged.confusion

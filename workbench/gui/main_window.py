@@ -42,6 +42,7 @@ from workbench.gui.live.screen import LiveScreen
 from workbench.gui.menus import fill_menus
 from workbench.gui.paper.screen import PaperScreen
 from workbench.gui.preferences import Preferences
+from workbench.gui.report.screen import ReportScreen
 from workbench.gui.run_feed import RunFeed
 from workbench.gui.setup.screen import SetupScreen
 from workbench.gui.specialists.screen import SpecialistsScreen
@@ -97,6 +98,7 @@ class MainWindow(QMainWindow):
         self.sweeps = SweepScreen(self._ask_history)
         self.compare = CompareScreen(self._ask_history, self._ask_engine)
         self.explore = ExploreScreen(self._ask_history, self._work)
+        self.report = ReportScreen(self._ask_history, self._ask_engine)
         self.paper = PaperScreen(self._ask_history)
         self.specialists = SpecialistsScreen(self._ask_history, self._ask_engine)
         self.banner = Banner()
@@ -109,6 +111,7 @@ class MainWindow(QMainWindow):
             "Sweeps": self.sweeps,
             "Compare": self.compare,
             "Explore": self.explore,
+            "Report": self.report,
             "Paper": self.paper,
             "Specialists": self.specialists,
         }
@@ -154,6 +157,11 @@ class MainWindow(QMainWindow):
         self.paper.compare_wanted.connect(self._compare)
         self.paper.select_wanted.connect(self._select)
         self.paper.run_wanted.connect(self._run_missing)
+        self.report.compare_wanted.connect(self._compare)
+        self.report.select_wanted.connect(self._select)
+        self.report.sweep_wanted.connect(self._show_sweep)
+        self.report.said.connect(self.banner.say)
+        self.report.told.connect(self._tell)
         self.specialists.setup_wanted.connect(self._open_setup)
         self.specialists.said.connect(self.banner.say)
         self.setup.said.connect(self.banner.say)
@@ -173,6 +181,7 @@ class MainWindow(QMainWindow):
         self.history.bias_wanted.connect(self._ask_bias)
         self.history.compare_wanted.connect(self._compare)
         self.history.export_wanted.connect(self.export_experiments)
+        self.history.report_wanted.connect(self._show_report)
         self.history.setup_wanted.connect(self._open_setup)
         self.history.teacher_wanted.connect(self._use_as_teacher)
         self.history.said.connect(self.banner.say)
@@ -238,7 +247,7 @@ class MainWindow(QMainWindow):
                     self.history.reload()
                     self.setup.refresh()
                 self.awake.keep(self.executor.busy and not isinstance(news, ExperimentFinished))
-                for screen in (self.paper, self.specialists, self.explore):
+                for screen in (self.paper, self.specialists, self.explore, self.report):
                     if isinstance(news, ExperimentFinished) and screen.isVisible():
                         screen.reload()
                 if isinstance(news, ExperimentFinished) and self.live.watched.finished:
@@ -363,6 +372,14 @@ class MainWindow(QMainWindow):
         self.compare.compare(runs)
         self.tabs.setCurrentWidget(self.compare)
 
+    def _show_report(self, experiment: int) -> None:
+        self.report.show_experiment(experiment)
+        self.tabs.setCurrentWidget(self.report)
+
+    def _show_sweep(self, sweep: int) -> None:
+        self.sweeps.show_sweep(sweep)
+        self.tabs.setCurrentWidget(self.sweeps)
+
     def _select(self, runs: list[int]) -> None:
         self.tabs.setCurrentWidget(self.history)
         self.history.show_runs(runs)
@@ -438,6 +455,7 @@ class MainWindow(QMainWindow):
         self.compare.dress()
         self.explore.dress()
         self.sweeps.dress()
+        self.report.dress()
         self.specialists.dress()
         self.setup.distillation.picture.update()
         self.setup.data.sheet.update()
@@ -449,10 +467,12 @@ class MainWindow(QMainWindow):
 
     def _show_reference(self) -> None:
         shown = self.preferences.reference
-        self.history.reference = self.sweeps.reference = self.specialists.reference = self.explore.reference = shown
+        for screen in (self.history, self.sweeps, self.specialists, self.explore, self.report):
+            screen.reference = shown
         self.history.reload()
         self.specialists.reload()
         self.explore.reload()
+        self.report.reload()
         self.sweeps.reload()
 
     def choose_theme(self, name: str) -> None:
@@ -554,6 +574,7 @@ class MainWindow(QMainWindow):
         self.live.forget()
         self.specialists.forget()
         self.explore.forget()
+        self.report.forget()
         self.banner.say(words)
         self._restored_words = f"{words} "
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyqtgraph as pg
@@ -58,6 +60,17 @@ def curve_colour(number: int) -> QColor:
 def curve_dashed(number: int) -> bool:
     """Whether a curve is dashed: every second round of the colours is."""
     return number // len(_current.curves) % 2 == 1
+
+
+@contextmanager
+def worn(theme: Theme) -> Iterator[None]:
+    """What is painted meanwhile has these colours, such as a picture for a file; the window keeps its own."""
+    global _current
+    before, _current = _current, theme
+    try:
+        yield
+    finally:
+        _current = before
 
 
 def apply(wanted: str) -> Theme:

@@ -224,10 +224,11 @@ def _ensemble(cast: _Cast) -> Party:
         latency = [own.get("latency_ms")]
     count = len(cast.members)
     specialists = f"combination with {count - 1} specialist{'s' * (count > 2)}"
-    what = specialists if cast.combination else f"ensemble of {count}, {cast.mean} mean"
+    what = specialists if cast.combination else f"ensemble of {count}"
     return Party(
         key="ensemble",
         name=what if count > 1 else "teacher",
+        about=f"The {cast.mean} mean of their distributions." if count > 1 and not cast.combination else "",
         runs=tuple(one.id for one in cast.members),
         status=undone[0] if undone else "done",
         message=next((one.message for one in cast.members if one.status != "done"), ""),
@@ -307,10 +308,10 @@ def _judged(database: Database, cast: _Cast, parties: list[Party], labels: Label
     lacking = [one.name for one in found if one.judged is None and one.status == "done" and not one.inside]
     if lacking:
         notes.append(f"No predictions on these test images were kept of: {', '.join(lacking)}.")
-    if apart := [one.name for one in found if one.judged and one.figures.errors != one.judged.errors]:
-        notes.append(
-            f"Predictions are kept in half precision: the pictures of {', '.join(apart)} differ from the table by a case or two."
-        )
+    apart = [abs((one.figures.errors or 0) - one.judged.errors) for one in found if one.judged and not one.inside]
+    if any(apart):
+        count = "an error" if max(apart) == 1 else f"up to {max(apart):,} errors"
+        notes.append(f"Predictions are kept in half precision, by which the pictures differ from the table by {count}.")
     return found, notes
 
 

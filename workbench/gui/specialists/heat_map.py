@@ -10,10 +10,9 @@ from PySide6.QtGui import QColor, QHelpEvent, QImage, QPainter, QPaintEvent, QPe
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from workbench.gui import theme
+from workbench.gui.cells import aside, paint_names, rgb, to_image
 from workbench.gui.forms import plain_tooltip
 
-LONGEST_NAME = 90
-"""Pixels that a class's name may take beside the picture."""
 LEGEND = 34
 
 
@@ -67,12 +66,10 @@ class HeatMap(QWidget):
         self._largest = float(np.nanmax(np.abs(shown))) if shown.size > 1 and np.nanmax(np.abs(shown)) else 1.0
         share = (np.abs(np.nan_to_num(shown)) / self._largest)[..., None] ** 0.75  # so that small ones are seen too
         colours = theme.current()
-        base, high, low, own = (_rgb(name) for name in (colours.base, colours.curves[0], colours.curves[1], colours.raised))
+        base, high, low, own = (rgb(name) for name in (colours.base, colours.curves[0], colours.curves[1], colours.raised))
         pixels = base + share * (np.where(np.nan_to_num(shown)[..., None] < 0, low, high) - base)
         pixels[np.isnan(shown)] = own
-        rows = np.ascontiguousarray(pixels.round().astype(np.uint8))
-        side = len(self._order)
-        self._image = QImage(rows.data, side, side, 3 * side, QImage.Format.Format_RGB888).copy() if side else QImage()
+        self._image = to_image(pixels)
         self.update()
 
     def event(self, event: object) -> bool:
@@ -97,10 +94,9 @@ class HeatMap(QWidget):
 
     def _area(self) -> tuple[QRectF, float]:
         """Where the squares are, and the side of one."""
-        metrics = self.fontMetrics()
-        aside = min(LONGEST_NAME, max(metrics.horizontalAdvance(name) for name in self._names)) + 8
-        side = max(40.0, min(self.width() - aside - 4, self.height() - aside - LEGEND))
-        return QRectF(aside, aside, side, side), side / len(self._order)
+        room = aside(self.fontMetrics(), self._names)
+        side = max(40.0, min(self.width() - room - 4, self.height() - room - LEGEND))
+        return QRectF(room, room, side, side), side / len(self._order)
 
     def paintEvent(self, _: QPaintEvent) -> None:
         """Squares, names at the left and above, and a frame round each subset that is together."""
@@ -114,7 +110,7 @@ class HeatMap(QWidget):
         painter.setPen(QColor(colours.line))
         painter.drawRect(area)
         self._paint_frames(painter, area, cell)
-        self._paint_names(painter, area, cell)
+        paint_names(painter, area, cell, [self._names[number] for number in self._order])
         self._paint_legend(painter, area)
         painter.end()
 
@@ -126,21 +122,6 @@ class HeatMap(QWidget):
             if spots and spots[-1] - spots[0] == len(spots) - 1:
                 at, side = spots[0] * cell, len(spots) * cell
                 painter.drawRect(QRectF(area.left() + at, area.top() + at, side, side))
-
-    def _paint_names(self, painter: QPainter, area: QRectF, cell: float) -> None:
-        metrics = painter.fontMetrics()
-        each = max(1, int(-(-0.8 * metrics.height() // cell)))
-        painter.setPen(QColor(theme.current().text))
-        for at in range(0, len(self._order), each):
-            name = metrics.elidedText(self._names[self._order[at]], Qt.TextElideMode.ElideRight, LONGEST_NAME)
-            middle, high = (at + 0.5) * cell, metrics.height()
-            left = QRectF(0, area.top() + middle - high / 2, area.left() - 4, high)
-            painter.drawText(left, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, name)
-            painter.save()
-            painter.translate(area.left() + middle, area.top() - 4)
-            painter.rotate(-90)
-            painter.drawText(QRectF(0, -high / 2, LONGEST_NAME + 4, high), Qt.AlignmentFlag.AlignVCenter, name)
-            painter.restore()
 
     def _apart(self) -> np.ndarray:
         """The numbers of different classes."""
@@ -158,8 +139,3 @@ class HeatMap(QWidget):
         words += f"; orange below it, down to {low:.2g}" if low < middle else ""
         room = QRectF(2, area.bottom() + 4, self.width() - 4, LEGEND - 6)
         painter.drawText(room, Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap, words)
-
-
-def _rgb(name: str) -> np.ndarray:
-    colour = QColor(name)
-    return np.array([colour.red(), colour.green(), colour.blue()], float)

@@ -62,6 +62,7 @@ class SweepScreen(QWidget):
         self.pages.addWidget(self._page())
         QVBoxLayout(self).addWidget(self.pages)
         self._searched = False
+        self._wanted = 0
         self._following = QTimer(self)
         self._following.setInterval(FOLLOW_MILLISECONDS)
         self._following.timeout.connect(lambda: self.reload() if self.isVisible() and self._goes_on() else None)
@@ -119,7 +120,7 @@ class SweepScreen(QWidget):
 
     def reload(self) -> None:
         """Read the sweeps, and the results of the one chosen."""
-        wanted, reference = self.choice.currentData(), self.reference
+        wanted, reference = self._wanted or self.choice.currentData(), self.reference
 
         def read(database: Database) -> tuple[list[SweepRow], int | None, list[Result]]:
             sweeps = reading.list_sweeps(database, reference=reference)
@@ -147,6 +148,7 @@ class SweepScreen(QWidget):
             return
         self._found = found
         self._sweeps, chosen, self.results = found
+        self._wanted = 0
         self.pages.setCurrentIndex(1 if self._sweeps else 0)
         self.choice.clear()
         for one in self._sweeps:
@@ -163,6 +165,12 @@ class SweepScreen(QWidget):
         )
         self.state.setText(now.words() if now else "")
         self._draw()
+
+    def show_sweep(self, sweep: int) -> None:
+        """Choose a sweep."""
+        self._wanted = sweep
+        self._found = None
+        self.reload()
 
     # Drawing
 
