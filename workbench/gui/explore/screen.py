@@ -7,16 +7,18 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QSettings, Qt, QTimer, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QPushButton, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
 
 from workbench.gui.explore.mattered import MatteredPage
 from workbench.gui.explore.parallel import ParallelPage
 from workbench.gui.explore.scatter import ScatterPage
 from workbench.gui.forms import label
+from workbench.gui.history.filter_box import FilterBox
 from workbench.gui.run_feed import AskHistory
 from workbench.gui.worker import Work
 from workbench.history.exploring import Explored, Wanted, explored, varied
 from workbench.history.fields import Vocabulary
+from workbench.history.filters import FilterError, condition
 from workbench.importance import Answer, mattered
 
 SETTLE_MILLISECONDS = 200
@@ -48,6 +50,7 @@ class ExploreScreen(QWidget):
         self._runs: tuple[int, ...] | None = None
         self._answered: tuple[Any, ...] = ()
         self._count = 0
+        self._filter = ""
         self._known: Vocabulary | None = None
         self.scatter, self.parallel, self.mattered = ScatterPage(), ParallelPage(), MatteredPage()
         self.tabs = QTabWidget()
@@ -61,13 +64,12 @@ class ExploreScreen(QWidget):
         self.pages.addWidget(self.tabs)
         layout = QVBoxLayout(self)
         layout.addLayout(self._top())
-        layout.addWidget(self.error)
         layout.addWidget(self.pages, 1)
         layout.addLayout(self._bottom())
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLE_MILLISECONDS)
-        self._settle.timeout.connect(self.reload)
+        self._settle.timeout.connect(self._narrow)
         self._wire()
         self._recall()
 
@@ -80,17 +82,15 @@ class ExploreScreen(QWidget):
         self.roles.setToolTip("Runs of which roles are shown.")
         for title, roles in ROLES.items():
             self.roles.addItem(title, roles)
-        self.filter = QLineEdit()
-        self.filter.setPlaceholderText("Filter, such as T >= 4 and accuracy > 0.95")
-        self.filter.setClearButtonEnabled(True)
+        self.box = FilterBox()
+        self.box.kept.hide()
+        self.filter = self.box.edit
+        self.filter.setPlaceholderText("Filter: words, or T >= 8 and accuracy > 97%")
         self.filter.setAccessibleName("Filter of explored runs")
-        self.filter.setToolTip("Words, or an expression as in the history's filter.")
-        self.error = label("", "error", wrap=True)
-        self.error.hide()
         top = QHBoxLayout()
         for widget in (self.given, self.all_runs, self.roles):
-            top.addWidget(widget)
-        top.addWidget(self.filter, 1)
+            top.addWidget(widget, 0, Qt.AlignmentFlag.AlignTop)
+        top.addWidget(self.box, 1)
         return top
 
     def _bottom(self) -> QHBoxLayout:
@@ -125,6 +125,15 @@ class ExploreScreen(QWidget):
         self.compare.clicked.connect(lambda: self.compare_wanted.emit(self.chosen()))
         self._tell()
 
+    def _narrow(self) -> None:
+        """Take the filter where it can be understood, once the typing rests; what is wrong else is told by its box."""
+        try:
+            condition(self.filter.text(), self.filter.known)
+        except FilterError:
+            return
+        self._filter = self.filter.text().strip()
+        self.reload()
+
     # What is shown
 
     def show_runs(self, runs: Sequence[int] | None) -> None:
@@ -133,14 +142,13 @@ class ExploreScreen(QWidget):
         if runs is not None:
             self.roles.setCurrentText("All roles")
             self.filter.clear()
+            self._filter = ""
         self._settle.stop()
         self.reload()
 
     def wanted(self) -> Wanted:
         """Which runs are to be shown."""
-        return Wanted(
-            runs=self._runs, roles=self.roles.currentData(), filter=self.filter.text().strip(), reference=self.reference
-        )
+        return Wanted(runs=self._runs, roles=self.roles.currentData(), filter=self._filter, reference=self.reference)
 
     def reload(self) -> None:
         """Read the runs anew, where somebody looks at them."""
@@ -194,14 +202,17 @@ class ExploreScreen(QWidget):
         self._tell()
 
     def _take(self, found: Explored) -> bool:
-        """Show an error or a hint where there is one; whether there are runs."""
+        """Show a hint where there are no runs; whether there are some."""
+        first = not self.filter.known.fields
         self._known = found.known
-        self.error.setText(f"{found.trouble}." if found.trouble else "")
-        self.error.setVisible(found.trouble is not None)
+        self.box.set_vocabulary(found.known)
+        if first and self.filter.text():
+            self.box.check()
+            self._settle.start()
         if found.trouble:
             return False
         self._count = len(found.table)
-        narrowed = self._runs is not None or self.filter.text().strip() or self.roles.currentIndex()
+        narrowed = self._runs is not None or self._filter or self.roles.currentIndex()
         self.hint.setText(NO_FIT if narrowed else NO_RUNS)
         self.pages.setCurrentIndex(1 if self._count else 0)
         self._tell()
