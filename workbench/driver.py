@@ -367,7 +367,9 @@ def begin_runs(under_way: UnderWay, together: Sequence[Ready], environment: dict
         if job.ensemble is not None:
             history.record_figures(member.run, _ensemble_figures(engine, job.ensemble, member.config))
         about = (member.run, member.experiment, member.role, member.name, ready.trainer.step, job.steps)
-        under_way.emit(RunStarted(*about, member.config.training.epochs, environment["device"], environment["threads"]))
+        under_way.emit(
+            RunStarted(*about, member.config.training.epochs, environment["device"], environment["threads"], len(together))
+        )
 
 
 def _start(engine: Engine, ready: Ready, environment: dict[str, Any]) -> Started:

@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run begins (or goes on) at ``step`` of ``steps`` in all."""
+    """A run begins (or goes on) at ``step`` of ``steps`` in all, as one of so many that are trained ``together`` as one model."""
 
     run: int
     experiment: int
@@ -23,6 +23,7 @@ class RunStarted:
     epochs: int
     device: str
     threads: int
+    together: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from workbench.events import CheckpointWritten, Event, ExperimentFinished, Loading, Note, Progress, RunFinished, RunStarted
@@ -23,6 +24,7 @@ class ProgressPrinter:
         self._moves = self._stream.isatty()
         self._shown = 0.0
         self._together: list[RunStarted] = []
+        self._going: dict[int, RunStarted] = {}
         self._told = True
         self._done: list[int] = []
         self._reused = set[int]()
@@ -34,7 +36,7 @@ class ProgressPrinter:
 
     def show(self, event: Event) -> None:
         """Show one event, or nothing."""
-        if not isinstance(event, RunStarted):
+        if not isinstance(event, RunStarted) or event.together == 1:
             self._say_started()
         if not isinstance(event, RunFinished | CheckpointWritten):
             self._say_done()
@@ -42,31 +44,31 @@ class ProgressPrinter:
             case RunStarted():
                 self._together = [event] if self._told else [*self._together, event]
                 self._told = False
+                self._going[event.run] = event
             case Progress():
+                who, names = under_way(self._going, event.run)
                 self._moving(
-                    f"{self._who()}: {event.step / event.steps:4.0%}  epoch {event.epoch:.1f}"
-                    f"  {event.rate:,.0f} samples/s  {_left(event)} left"
+                    f"{who}: {event.step / event.steps:4.0%}  epoch {event.epoch:.1f}"
+                    f"  {event.rate:,.0f} samples/s  {_left(event)} left" + (f" ({names})" if names else "")
                 )
             case Loading() if event.total:
                 self._moving(f"{event.text}: {event.done / event.total:4.0%} of {event.total:,} {event.unit}")
             case Loading():
                 self._moving(event.text)
             case RunFinished():
+                self._going.pop(event.run, None)
                 self._finished(event)
             case Note():
                 self._line(event.text)
             case ExperimentFinished():
                 self._line(f"{event.name}: {event.status}{f', {event.message}' if event.message else ''}")
 
-    def _who(self) -> str:
-        one = self._together[0] if self._together else None
-        return "" if one is None else one.name if len(self._together) == 1 else many(len(self._together), one.role)
-
     def _say_started(self) -> None:
         if not self._told:
             self._told = True
             one, runs = self._together[0], [event.run for event in self._together]
-            self._line(f"{self._who()}: {numbers(runs)}, {one.epochs} epochs on {one.device}, {one.threads} thread(s)")
+            who = one.name if len(runs) == 1 else many(len(runs), one.role)
+            self._line(f"{who}: {numbers(runs)}, {one.epochs} epochs on {one.device}, {one.threads} thread(s)")
 
     def _finished(self, event: RunFinished) -> None:
         if event.status == "done" and len(self._together) > 1 and not event.message:
@@ -85,6 +87,8 @@ class ProgressPrinter:
         now = time.monotonic()
         if self._moves and now - self._shown > 0.1:
             self._shown = now
+            room = shutil.get_terminal_size().columns - 1
+            text = text if len(text) <= room else f"{text[: room - 1]}…"
             self._stream.write("\r" + text.ljust(self._width))
             self._stream.flush()
             self._width = len(text)
@@ -94,6 +98,18 @@ class ProgressPrinter:
         self._stream.write(f"{start}{text.ljust(self._width)}\n")
         self._stream.flush()
         self._width = 0
+
+
+def under_way(going: Mapping[int, RunStarted], run: int) -> tuple[str, str]:
+    """The runs under way in words, and the names of several at the same time, that of ``run`` first: ``3 runs at once`` and
+    ``teacher 2, teacher 1, …``. Those trained together as one model are counted alone."""
+    first = going.get(run) or next(iter(going.values()), None)
+    if first is None or len(going) == 1:
+        return "" if first is None else first.name, ""
+    if first.together > 1:
+        return many(len(going), first.role), ""
+    names = [first.name, *(one.name for one in going.values() if one is not first)]
+    return f"{len(going)} runs at once", ", ".join([*names[:2], *["…"] * (len(names) > 2)])
 
 
 def numbers(runs: Sequence[int], noun: str = "run") -> str:

@@ -49,8 +49,8 @@ def started(screen: LiveScreen, experiment: int, *runs: int) -> None:
     screen.take(ExperimentStarted(experiment, f"one {experiment}", runs))
 
 
-def run(screen: LiveScreen, experiment: int, number: int, role: str = "student") -> None:
-    screen.take(RunStarted(number, experiment, role, role, 0, 100, 20, "cpu", 1))
+def run(screen: LiveScreen, experiment: int, number: int, role: str = "student", together: int = 1) -> None:
+    screen.take(RunStarted(number, experiment, role, role, 0, 100, 20, "cpu", 1, together))
 
 
 def ended(screen: LiveScreen, experiment: int, number: int, role: str = "student", status: str = "done") -> None:
@@ -117,7 +117,7 @@ def test_that_the_screen_is_finished_after_the_last_of_those_watched(screen: Liv
     assert screen.title.text() == "one 1 and 2 more"
     assert screen.watched.runs == (1, 2, 3, 4)
     for experiment in (1, 2, 3):
-        run(screen, experiment, experiment + 1)
+        run(screen, experiment, experiment + 1, together=3)
     assert screen.watched.running == 2
     assert screen.state.text() == "3 students together start on cpu, 1 thread"
     screen._progress(Progress(2, 50, 100, 10.0, 120_000.0, 12.0))
@@ -144,6 +144,24 @@ def test_that_the_screen_is_finished_after_the_last_of_those_watched(screen: Liv
     assert sorted(screen.watched.results) == [2, 3, 4, 5]
     started(screen, 4, 9)
     assert (screen.title.text(), screen.watched.runs) == ("one 4", (9,))
+
+
+def test_that_runs_at_the_same_time_are_counted_and_named(screen: LiveScreen) -> None:
+    started(screen, 1, 1, 2, 3, 4)
+    for number in (1, 2, 3):
+        screen.take(RunStarted(number, 1, "teacher", f"teacher {number}", 0, 100, 10 * number, "cpu", 1))
+    assert screen.state.text() == "3 runs at once: teacher 1, teacher 2, … start on cpu, 1 thread"
+    screen._progress(Progress(2, 50, 100, 10.0, 3600.0, 12.0))
+    assert screen.state.text() == (
+        "3 runs at once: teacher 2, teacher 1, …   ·   teacher 2: epoch 10.0 of 20, 12 s left   ·   3,600 samples/s   ·   "
+        "cpu, 1 thread"
+    )
+    ended(screen, 1, 2, "teacher")
+    screen._progress(Progress(1, 50, 100, 5.0, 2400.0, 12.0))
+    assert screen.state.text().startswith("2 runs at once: teacher 1, teacher 3   ·   teacher 1: epoch 5.0 of 10, 12 s left")
+    ended(screen, 1, 1, "teacher")
+    screen._progress(Progress(3, 50, 100, 15.0, 1200.0, 12.0))
+    assert screen.state.text().startswith("Run 3 of 4   ·   epoch 15.0 of 30   ·   1,200 samples/s   ·   12 s left for this run")
 
 
 def test_that_one_that_could_not_begin_is_told_and_ends_nothing(screen: LiveScreen) -> None:

@@ -209,7 +209,7 @@ class LiveScreen(QWidget):
         self.bar.setValue(event.step)
         self.stop.setText("Stop")
         many_ = len(watched.going) > 1
-        self.state.setText(f"{watched.under_way if many_ else event.name} start{'' if many_ else 's'} on {self._device}")
+        self.state.setText(f"{watched.under_way() if many_ else event.name} start{'' if many_ else 's'} on {self._device}")
 
     def _clear(self, watched: Watched) -> None:
         """Begin to watch something else."""
@@ -227,11 +227,14 @@ class LiveScreen(QWidget):
         left = event.elapsed / max(1, event.step) * (event.steps - event.step)
         self.bar.setRange(0, max(1, event.steps))
         self.bar.setValue(event.step)
-        self.state.setText(
-            f"{self.watched.under_way}   ·   epoch {event.epoch:.1f} of {self._epochs}   ·   {event.rate:,.0f} samples/s   ·   "
-            f"{duration(left)} left{'' if len(self.watched.going) > 1 else ' for this run'}   ·   {self._device}"
-            + self._after(left)
-        )
+        watched, run = self.watched, self.watched.going.get(event.run)
+        epoch = f"epoch {event.epoch:.1f} of {run.epochs if run else self._epochs}"
+        rate, time = f"{event.rate:,.0f} samples/s", f"{duration(left)} left"
+        if run and watched.at_once:
+            parts = [f"{run.name}: {epoch}, {time}", rate]
+        else:
+            parts = [epoch, rate, time if len(watched.going) > 1 else f"{time} for this run"]
+        self.state.setText("   ·   ".join([watched.under_way(event.run), *parts, self._device]) + self._after(left))
 
     def _after(self, left: float) -> str:
         """What comes after this run, in words."""

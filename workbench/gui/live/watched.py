@@ -14,7 +14,7 @@ from workbench.gui.curve_plot import Line, Reference
 from workbench.history import reading
 from workbench.history.reading import Curve, RunRow
 from workbench.plan import ALONE
-from workbench.questions import many
+from workbench.progress import under_way
 from workbench.sweep import Point, words
 
 POINTS = 800
@@ -63,12 +63,17 @@ class Watched:
         """How all of it ended: as the worst of them did."""
         return next(end for end in ("failed", "interrupted", "stopped", "done") if end in self.ends.values())
 
-    @property
-    def under_way(self) -> str:
-        """The runs under way in words: ``Run 3 of 4``, ``6 students together``."""
+    def under_way(self, run: int = 0) -> str:
+        """The runs under way in words, that of ``run`` first: ``Run 3 of 4``, ``6 students together``, ``3 runs at once: …``."""
         if len(self.going) > 1:
-            return f"{many(len(self.going), next(iter(self.going.values())).role)} together"
+            words, names = under_way(self.going, run)
+            return f"{words}: {names}" if names else f"{words} together"
         return f"Run {min(len(self.settled) + 1, len(self.runs))} of {len(self.runs)}"
+
+    @property
+    def at_once(self) -> bool:
+        """Whether several runs are trained each for itself at the same time, one of which the progress is of."""
+        return len(self.going) > 1 and next(iter(self.going.values())).together == 1
 
     def title(self, sweep: str) -> str:
         """What it is called; ``sweep`` is the name of the sweep that they are of, as far as it is known."""
