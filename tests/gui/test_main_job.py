@@ -34,6 +34,8 @@ def test_that_a_person_gets_from_a_click_to_a_compared_student(qtbot: QtBot, win
     names = {row.name for row in window.compare.table.compared.rows}
     assert "distillation.temperature" in names
     assert "model.units" not in names
+    said = window.compare.difference.verdict
+    qtbot.waitUntil(lambda: "On the same 500 test images baseline" in said.text(), timeout=WAIT)
 
     window.tabs.setCurrentWidget(window.setup)
     qtbot.waitUntil(lambda: window.setup.distillation.picture.samples is not None, timeout=WAIT)

@@ -135,7 +135,6 @@ class CurvePlot(QWidget):
         self.plot.setMenuEnabled(False)
         self.plot.setMinimumHeight(120)
         self.plot.getPlotItem().setContentsMargins(0, 6, 6, 0)  # room for the half of a tick's text that stands out
-        self.plot.setToolTip("Drag to move, turn the wheel to zoom; a double click shows everything again." if listed else "")
         self.legend = self.plot.addLegend(offset=(-8, -8) if legend_below else (-8, 8), labelTextSize="8pt")
         self.legend.setVisible(not listed)
         self._curves = CurveItem()

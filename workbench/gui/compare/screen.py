@@ -134,7 +134,9 @@ class CompareScreen(QWidget):
         self.all_settings = QCheckBox("All settings")
         self.all_settings.setToolTip("Show in the table also the settings that are the same in all; ≠ marks those that are not.")
         self.whole = QPushButton("Whole curves")
-        self.whole.setToolTip("Take every zoom back (double click on the curves).")
+        self.whole.setToolTip(
+            "Take every zoom back, as a double click on the curves does. Drag them to move, turn the wheel to zoom."
+        )
         bar = QHBoxLayout()
         for widget in (label("Show"), self.metric_choice, label("over"), self.axis_choice, self.log_x, self.log,
                        label("Smoothing"), self.smoothing, self._weight, self.group_seeds, self.all_settings):  # fmt: skip
