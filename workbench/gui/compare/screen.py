@@ -135,7 +135,7 @@ class CompareScreen(QWidget):
         self.all_settings.setToolTip("Show in the table also the settings that are the same in all; ≠ marks those that are not.")
         self.whole = QPushButton("Whole curves")
         self.whole.setToolTip(
-            "Take every zoom back, as a double click on the curves does. Drag them to move, turn the wheel to zoom."
+            "Take every zoom back, as a double click on the curves does. Drag to move, turn the wheel to zoom."
         )
         bar = QHBoxLayout()
         for widget in (label("Show"), self.metric_choice, label("over"), self.axis_choice, self.log_x, self.log,
