@@ -142,6 +142,7 @@ def test_that_runs_that_have_not_begun_are_shown_without_a_curve(history: Histor
     assert screen.metric_choice.count() == 0
     assert listed(screen) == [("student (1)", "–")]
     assert cells(screen, "status") == ["waiting"]
+    assert not screen.group_seeds.isEnabled()
 
 
 @pytest.mark.parametrize("axis", ["epoch", "step", "time (s)"])
@@ -304,6 +305,19 @@ def test_that_of_more_runs_than_can_be_told_apart_the_first_are_shown(history: H
     assert screen.plot._title.text() == "Validation accuracy   the first 200 of 251 runs"
     screen.compare([run])
     assert screen.plot._title.text() == "Validation accuracy"
+
+
+def test_that_the_student_is_tested_against_its_baseline_first(history: History, screen: CompareScreen) -> None:
+    experiment = history.enqueue(tiny())
+    teachers = [add_run(history, history.enqueue(tiny()), "teacher", RunConfig(seed=seed)) for seed in range(3)]
+    baseline = add_run(history, experiment, "baseline", RunConfig())
+    for run in [*teachers, baseline]:
+        begin(history, run)
+        finish(history, run)
+    screen.compare([*teachers, baseline, whole(history, 0)])
+    assert screen.group_seeds.isEnabled()
+    assert screen.difference.first.currentText() == "student (5)"
+    assert screen.difference.second.currentText() == "baseline (4)"
 
 
 def test_that_of_many_groups_the_largest_are_tested_first(history: History, screen: CompareScreen) -> None:

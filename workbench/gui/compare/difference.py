@@ -66,7 +66,7 @@ class DifferencePanel(QWidget):
             offered = [runs for _, runs in found.choices]
             chosen = self._chosen()
             if not set(chosen) <= set(offered):
-                chosen = sorted(offered, key=lambda runs: -len(runs))[:2]
+                chosen = list(found.usual)
             places = [offered.index(runs) for runs in chosen] if len(chosen) == 2 else [-1, -1]
             self._choices = found.choices
             for box, place in zip((self.first, self.second), places, strict=True):

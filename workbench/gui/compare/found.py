@@ -56,7 +56,8 @@ class Compared:
     """Runs beside each other. ``curves`` are those of ``metric`` in the order of ``rows``, not thinned where ``whole``.
 
     ``singles`` are the runs one by one and ``groups`` those of a group together; ``choices`` are names and runs of what can be
-    tested against each other; ``factors`` times a standard deviation of so many values is half the interval of their mean.
+    tested against each other, ``usual`` the runs of the two to begin with; ``factors`` times a standard deviation of so many
+    values is half the interval of their mean.
     """
 
     rows: tuple[RunRow, ...]
@@ -68,6 +69,7 @@ class Compared:
     singles: tuple[Shown, ...]
     groups: tuple[Shown, ...]
     choices: tuple[tuple[str, tuple[int, ...]], ...]
+    usual: tuple[tuple[int, ...], ...]
     factors: dict[int, float]
 
     @property
@@ -103,6 +105,7 @@ def read_compared(runs: tuple[int, ...], metric: str, *, whole: bool, before: Co
             singles=_singles(rows, settings),
             groups=_groups(groups, settings),
             choices=_choices(groups, settings),
+            usual=_usual(groups),
             factors={count: interval_factor(count) for count in range(2, 1 + max(map(len, groups), default=0))},
         )
 
@@ -146,6 +149,17 @@ def _figures(rows: tuple[RunRow, ...]) -> dict[str, Estimate]:
             for name, value in (*row.figures.items(), ("train_seconds", row.train_seconds)):
                 values.setdefault(name, []).append(value)
     return {name: estimate(of) for name, of in values.items()}
+
+
+ORDER = {"student": 0, "baseline": 1}
+"""Whose difference is asked about first."""
+
+
+def _usual(groups: list[tuple[RunRow, ...]]) -> tuple[tuple[int, ...], ...]:
+    """The two groups to begin with: students and baselines before others, larger ones before smaller ones."""
+    first = sorted(groups, key=lambda group: (group[0].role not in ORDER, -len(group)))[:2]
+    first.sort(key=lambda group: ORDER.get(group[0].role, 0))
+    return tuple(tuple(row.id for row in group) for group in first)
 
 
 def _choices(groups: list[tuple[RunRow, ...]], settings: dict[int, dict[str, Any]]) -> tuple[tuple[str, tuple[int, ...]], ...]:

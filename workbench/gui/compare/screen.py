@@ -134,9 +134,7 @@ class CompareScreen(QWidget):
         self.all_settings = QCheckBox("All settings")
         self.all_settings.setToolTip("Show in the table also the settings that are the same in all; ≠ marks those that are not.")
         self.whole = QPushButton("Whole curves")
-        self.whole.setToolTip(
-            "Take every zoom back, as a double click on the curves does. Drag to move, turn the wheel to zoom."
-        )
+        self.whole.setToolTip("Take every zoom back, as a double click on the curves does. Drag to move, turn the wheel to zoom.")
         bar = QHBoxLayout()
         for widget in (label("Show"), self.metric_choice, label("over"), self.axis_choice, self.log_x, self.log,
                        label("Smoothing"), self.smoothing, self._weight, self.group_seeds, self.all_settings):  # fmt: skip
@@ -201,6 +199,7 @@ class CompareScreen(QWidget):
     def _show(self, found: Compared) -> None:
         self._found = found
         self.pages.setCurrentIndex(1 if found.rows else 0)
+        self.group_seeds.setEnabled(found.grouped or self.group_seeds.isChecked())
         self._offer_metrics(found)
         self._draw()
         self._fill()
