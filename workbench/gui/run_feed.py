@@ -20,6 +20,8 @@ AskEngine = Callable[[Hashable, Any, Callable[[Any], None], Callable[[Exception]
 """Asks the engine's thread: a topic, a question of :mod:`workbench.questions`, who hears of the answer and who of an error."""
 
 DRAIN_MILLISECONDS = 40
+ASKED_MILLISECONDS = 5
+"""The same while an answer is awaited: a person waits for it."""
 DRAIN_BUDGET_SECONDS = 0.008
 
 
@@ -71,6 +73,7 @@ class RunFeed(QObject):
         self._tokens += 1
         self._asked[self._tokens] = _Asked(topic, answered, failed)
         self._under_way[topic] = self._tokens
+        self._pace()
         send(self._tokens)
 
     def drain(self) -> None:
@@ -91,6 +94,7 @@ class RunFeed(QObject):
         self._next.clear()
         self._asked.clear()
         self._under_way.clear()
+        self._pace()
 
     def stop(self) -> None:
         """Deliver nothing more."""
@@ -98,11 +102,17 @@ class RunFeed(QObject):
         self._next.clear()
         self._asked.clear()
 
+    def _pace(self) -> None:
+        wanted = ASKED_MILLISECONDS if self._asked else DRAIN_MILLISECONDS
+        if self._timer.interval() != wanted:
+            self._timer.setInterval(wanted)
+
     def _deliver(self, answer: Answer) -> None:
         asked = self._asked.pop(answer.token, None)
         if asked is None:
             return
         del self._under_way[asked.topic]
+        self._pace()
         newer = self._next.pop(asked.topic, None)
         if newer is not None:
             newer()

@@ -252,7 +252,7 @@ class _Parser:
             raise self.error("a tag is compared by =, != or ~", token)
         how = "tag LIKE ? ESCAPE '\\'" if operator == "~" else "tag = ? COLLATE NOCASE"
         value = _pattern(token.plain) if operator == "~" else token.plain
-        there = f"EXISTS (SELECT 1 FROM tags WHERE run = r.id AND {how})"
+        there = f"r.id IN (SELECT run FROM tags WHERE {how})"
         return Condition(f"NOT {there}" if operator == "!=" else there, (value,))
 
 
@@ -297,7 +297,7 @@ def _free(word: str) -> Condition:
     sql = (
         "((r.name || ' ' || r.role || ' ' || r.status || ' ' || r.dataset || ' ' || r.model || ' ' || r.message || ' ' || e.name"
         " || ' #' || e.id) LIKE ? ESCAPE '\\'"
-        " OR EXISTS (SELECT 1 FROM tags WHERE run = r.id AND tag LIKE ? ESCAPE '\\')"
-        " OR EXISTS (SELECT 1 FROM run_notes WHERE run = r.id AND author = 'person' AND text LIKE ? ESCAPE '\\'))"
+        " OR r.id IN (SELECT run FROM tags WHERE tag LIKE ? ESCAPE '\\')"
+        " OR r.id IN (SELECT run FROM run_notes WHERE author = 'person' AND text LIKE ? ESCAPE '\\'))"
     )
     return Condition(sql, (_pattern(word),) * 3)

@@ -141,7 +141,7 @@ def list_entries(database: Database, known: Vocabulary, question: Question) -> L
         heads=heads,
         total=total,
         found=len(runs),
-        ranges=_ranges(database, known, bars, runs),
+        ranges=_ranges(database, bars, runs),
     )
 
 
@@ -304,12 +304,15 @@ def _title(by: Field | None, value: Any) -> str:
     return f"{by.title}: {shown}"
 
 
-def _ranges(database: Database, known: Vocabulary, bars: Sequence[Field], runs: set[int]) -> dict[str, tuple[float, float]]:
+def _ranges(database: Database, bars: Sequence[Field], runs: set[int]) -> dict[str, tuple[float, float]]:
     if not bars or not runs:
         return {}
-    found = cells(database, known, runs, [one.name for one in bars]).values()
-    columns = {one.name: [value for row in found if (value := row[place]) is not None] for place, one in enumerate(bars)}
-    return {name: (min(values), max(values)) for name, values in columns.items() if values}
+    columns = ", ".join(f"{one.sql} AS c{place}" for place, one in enumerate(bars))
+    ends = ", ".join(f"min(c{place}), max(c{place})" for place in range(len(bars)))
+    source = "json_each(?) j CROSS JOIN runs r ON r.id = j.value JOIN experiments e ON e.id = r.experiment"
+    (found,) = tuples(database, f"SELECT {ends} FROM (SELECT {columns} FROM {source})", [json.dumps([*runs])])
+    pairs = zip(bars, found[::2], found[1::2], strict=True)
+    return {one.name: (low, high) for one, low, high in pairs if low is not None}
 
 
 def _summary(one: Field, column: Sequence[Any]) -> Any:
