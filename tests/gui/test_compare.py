@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QModelIndex, QPoint, QPointF, Qt
+from PySide6.QtCore import QModelIndex, QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QTableView
 from pytestqt.modeltest import ModelTester
@@ -17,7 +17,7 @@ from pytestqt.qtbot import QtBot
 from sqlite_utils import Database
 
 from tests.experiments import add_run, tiny
-from tests.gui.pictures import drawn, picture
+from tests.gui.pictures import drawn, picture, point
 from workbench.config import DistillationConfig, RunConfig
 from workbench.errors import DataError
 from workbench.events import Metrics
@@ -113,14 +113,6 @@ def middle(view: QTableView, index: QModelIndex) -> QPoint:
     return view.visualRect(index).center()
 
 
-def point(qtbot: QtBot, screen: CompareScreen, x: float, y: float) -> None:
-    """Move the mouse to a place of the plot."""
-    picture(screen.plot)
-    at = screen.plot.plot.mapFromScene(screen.plot.plot.getViewBox().mapViewToScene(QPointF(x, y)))
-    with qtbot.waitSignal(screen.plot.pointed):
-        qtbot.mouseMove(screen.plot.plot.viewport(), at)
-
-
 def test_that_every_metric_that_the_runs_have_is_offered(history: History, screen: CompareScreen) -> None:
     first, second = whole(history, 0), whole(history, 1)
     write(history, first, [3.0, 2.0], metric="loss")
@@ -199,9 +191,9 @@ def test_that_the_list_reads_every_curve_at_the_pointer_greatest_first(
     screen.compare([falling, rising, short])
     assert screen.curves.where.text() == "Values at their ends"
     assert [value for _, value in listed(screen)] == ["65.00%", "50.00%", "10.00%"]
-    point(qtbot, screen, 0.02, 0.5)
+    point(qtbot, screen.plot, 0.02, 0.5)
     assert [name.partition(" ·")[0] for name, _ in listed(screen)] == ["student (1)", "student (3)", "student (2)"]
-    point(qtbot, screen, 1.5, 0.5)
+    point(qtbot, screen.plot, 1.5, 0.5)
     assert screen.curves.where.text().startswith("Values at epoch 1.5")
     assert listed(screen) == [
         ("student (2) · seed 1", "40.00%"),

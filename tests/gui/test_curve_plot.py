@@ -7,10 +7,10 @@ import re
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from tests.gui.pictures import drawn, picture
+from tests.gui.pictures import drawn, picture, pixel, point
 from workbench.gui import theme
 from workbench.gui.curve_plot import CurvePlot, Line, smoothed
 
@@ -104,18 +104,10 @@ def test_that_the_pointer_is_told_and_a_click_picks_the_curve_below_it(qtbot: Qt
     x = np.arange(10.0)
     plot = plot_of(qtbot, Line("low", "a", x, np.full(10, 1.0)), Line("high", "b", x, np.full(10, 2.0)))
     plot.set_log(True)
-    picture(plot)
-    box = plot.plot.getViewBox()
-
-    def at(x: float, y: float) -> QPoint:
-        return plot.plot.mapFromScene(box.mapViewToScene(QPointF(x, math.log10(y))))
-
-    with qtbot.waitSignal(plot.pointed) as pointed:
-        qtbot.mouseMove(plot.plot.viewport(), at(3, 1.5))
-    assert pointed.args[0] == pytest.approx(3, abs=0.1)
+    assert point(qtbot, plot, 3, math.log10(1.5)) == pytest.approx(3, abs=0.1)
     for y, key in ((1.0, "low"), (2.0, "high"), (1.5, None)):
         with qtbot.waitSignal(plot.picked) as picked:
-            qtbot.mouseClick(plot.plot.viewport(), Qt.MouseButton.LeftButton, pos=at(3, y))
+            qtbot.mouseClick(plot.plot.viewport(), Qt.MouseButton.LeftButton, pos=pixel(plot, 3, math.log10(y)))
         assert picked.args == [key]
 
 
