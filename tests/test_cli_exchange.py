@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from contextlib import closing
 from pathlib import Path
@@ -110,3 +112,20 @@ class TestBin:
     def test_that_a_history_that_is_not_there_is_not_made(self, tmp_path: Path) -> None:
         assert workbench("bin", "--empty", "--history", tmp_path / "x.db").exit_code == 2
         assert not list(tmp_path.iterdir())
+
+
+class TestCsv:
+    def test_that_curves_and_runs_come_as_tables(self, filled: Path) -> None:
+        result = workbench("curves", 4, 5, "--metric", "val_accuracy", "--history", filled)
+        assert result.exit_code == 0, result.stderr
+        rows = list(csv.DictReader(io.StringIO(result.stdout, newline="")))
+        assert [(row["run"], row["epoch"]) for row in rows] == [(run, epoch) for run in "45" for epoch in ("1.0", "2.0", "3.0")]
+        assert result.stdout_bytes.startswith(b"run,experiment,role,name,metric,step,epoch,elapsed_seconds,value\r\n4,")
+        table = list(csv.DictReader(io.StringIO(workbench("runs", "--csv", "--history", filled).stdout, newline="")))
+        wanted = {str(row["run"]): row["test_errors"] for row in shown("runs", "--history", filled)}
+        assert {row["run"]: float(row["test_errors"]) for row in table} == wanted
+
+    def test_that_a_metric_that_is_not_there_is_a_sentence(self, filled: Path) -> None:
+        result = workbench("curves", 4, "--metric", "val_acuracy", "--history", filled)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith("workbench: none of these runs has a metric 'val_acuracy'; they have")

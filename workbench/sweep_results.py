@@ -79,3 +79,19 @@ def results(points: Sequence[SweepPoint], *, role: str = "student") -> list[Resu
     winners = [one for score, one in scored if score == top]
     best = min(winners, key=lambda one: one.figures[role].get("val_nll", Estimate(mean=0.0, half=None, count=0)).mean)
     return [replace(one, best=one is best) for one in found]
+
+
+def estimates(found: Sequence[Result]) -> tuple[list[str], list[list[Any]]]:
+    """Every estimate of a sweep as a table: its header and a row for each combination, role and figure."""
+    paths = list(dict.fromkeys(path for one in found for path in one.point))
+    rows = [
+        [*(_cell(one.point.get(path)) for path in paths), role, name, value.mean, value.half, value.count]
+        for one in found
+        for role, figures in one.figures.items()
+        for name, value in figures.items()
+    ]
+    return [*paths, "role", "figure", "mean", "half of the 95% interval", "seeds"], rows
+
+
+def _cell(value: Any) -> Any:
+    return ", ".join(map(str, value)) if isinstance(value, list) else value

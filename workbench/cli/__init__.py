@@ -64,7 +64,7 @@ def cli(ctx: click.Context, history: Path, folders: tuple[Path, ...], device: st
 for command in (
     *(doing.run, doing.resume, doing.paper, doing.import_, doing.bias, doing.doctor, exchange.export, exchange.bin_),
     *(showing.recipes, showing.datasets, showing.runs, showing.show, showing.compare, showing.sweeps, showing.specialists),
-    reporting.report,
+    *(reporting.report, showing.curves),
 ):
     cli.add_command(command)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import itertools
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 from sqlite_utils import Database
@@ -16,6 +19,7 @@ from workbench.cli.options import LARGEST, data_option, history_option, json_opt
 from workbench.cli.tables import run_object, specialists_table, sweep_table, table
 from workbench.errors import WorkbenchError
 from workbench.history import reading
+from workbench.history.csv_out import CURVE_COLUMNS, RUN_COLUMNS, curve_rows, run_rows, write_rows
 from workbench.history.database import open_for_reading
 from workbench.recipes import experiment_of, recipe_paths, recipe_tables
 
@@ -62,10 +66,17 @@ def datasets(folders: tuple[Path, ...], as_json: bool) -> None:
 
 @click.command()
 @history_option
+@click.option(
+    "--csv", "as_csv", is_flag=True, help="A CSV table on standard output, with more columns; spreadsheets run nothing of it."
+)
 @json_option
-def runs(history: Path, as_json: bool) -> None:
+def runs(history: Path, as_csv: bool, as_json: bool) -> None:
     """Every run of the history."""
     database = open_for_reading(history)
+    if as_csv:
+        with contextlib.closing(database), _plain_output() as file:
+            write_rows(file, RUN_COLUMNS, run_rows(database))
+        return
     found = reading.list_runs(database)
     if as_json:
         click.echo(json.dumps([run_object(database, row) for row in found]))
@@ -158,6 +169,29 @@ def _difference(
     except WorkbenchError as error:
         return sentence(found, names, reason=no_labels(error))
     return sentence(found, names, labels)
+
+
+@click.command()
+@click.argument("numbers", metavar="RUN…", type=click.IntRange(1, LARGEST), nargs=-1, required=True)
+@click.option("--metric", "metrics", multiple=True, help="A metric, such as val_accuracy; may be repeated. Else all.")
+@history_option
+def curves(numbers: tuple[int, ...], metrics: tuple[str, ...], history: Path) -> None:
+    """Every point of the curves of RUN… as a CSV table on standard output."""
+    with contextlib.closing(open_for_reading(history)) as database:
+        rows = curve_rows(database, numbers, metrics)
+        first = list(itertools.islice(rows, 1))  # what is not there is told before anything is written
+        with _plain_output() as file:
+            write_rows(file, CURVE_COLUMNS, itertools.chain(first, rows))
+
+
+@contextlib.contextmanager
+def _plain_output() -> Iterator[IO[str]]:
+    """Standard output as UTF-8 whose ends of lines are left as they are."""
+    file = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="", write_through=True)
+    try:
+        yield file
+    finally:
+        file.detach()
 
 
 @click.command()

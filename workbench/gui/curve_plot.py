@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QPen
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from workbench.gui import theme
@@ -152,7 +152,7 @@ class CurvePlot(QWidget):
         self.dress()
 
     def _lay_out(self) -> None:
-        top = QHBoxLayout()
+        self._top = top = QHBoxLayout()
         top.addWidget(self._title, 1)
         top.addWidget(self.note)
         layout = QVBoxLayout(self)
@@ -161,6 +161,10 @@ class CurvePlot(QWidget):
         layout.addLayout(top)
         layout.addWidget(self.plot, 1)
         layout.addWidget(self.readout)
+
+    def add_beside_title(self, widget: QWidget) -> None:
+        """Put something at the end of the line above the plot."""
+        self._top.addWidget(widget)
 
     def dress(self) -> None:
         """Take the colours of the theme."""
@@ -251,6 +255,21 @@ class CurvePlot(QWidget):
 
     def _shown_references(self) -> list[Reference]:
         return [reference for reference, *_ in self._references.values()]
+
+    def title(self) -> str:
+        """What stands above the plot."""
+        return self._title.text()
+
+    def axis_names(self) -> tuple[str, str]:
+        """What stands beside its axes, across and up."""
+        return self._x_name, self._y_name
+
+    def samples(self) -> list[tuple[str, QPen]]:
+        """The names of the curves and horizontal lines as a legend shows them, with pens."""
+        named = [(line.name if line.legend is None else line.legend, line.colour, line.dashed) for line in self._lines.values()]
+        named += [(f"{one.name} {self.say(one.y)}", one.colour, True) for one in self._shown_references()]
+        styles = {True: Qt.PenStyle.DashLine, False: Qt.PenStyle.SolidLine}
+        return [(name, pg.mkPen(theme.curve_colour(colour), width=2, style=styles[dash])) for name, colour, dash in named if name]
 
     def lines(self) -> list[Line]:
         """The curves shown, as they were given."""

@@ -154,6 +154,7 @@ class MainWindow(QMainWindow):
         self.setup.launched.connect(self._launch)
         self.setup.sweep_launched.connect(self._launch_sweep)
         self.sweeps.compare_wanted.connect(self._compare)
+        self.sweeps.said.connect(self.banner.say)
         self.paper.compare_wanted.connect(self._compare)
         self.paper.select_wanted.connect(self._select)
         self.paper.run_wanted.connect(self._run_missing)

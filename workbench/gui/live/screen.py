@@ -34,6 +34,7 @@ from workbench.gui.curve_plot import CurvePlot, Line
 from workbench.gui.forms import label, plain_tooltip
 from workbench.gui.live.queue_panel import QueuePanel
 from workbench.gui.live.watched import LOSSES, LiveCurves, Watched, accuracy_lines, read_live, references
+from workbench.gui.pictures import offer_saving
 from workbench.gui.run_feed import AskHistory
 from workbench.questions import duration, many
 
@@ -108,6 +109,7 @@ class LiveScreen(QWidget):
         self.accuracy = CurvePlot("Validation accuracy", "accuracy", percent=True, legend_below=True)
         self.accuracy.set_title("Validation accuracy", "accuracy", "epoch")
         self.losses.set_title("Loss", "nats, mean of a batch", "epoch")
+        self.saves = [offer_saving(plot, self.said.emit) for plot in (self.losses, self.accuracy)]
         self.splitter = QSplitter()
         self.splitter.setObjectName("live-columns")
         self.column = QSplitter(Qt.Orientation.Vertical)

@@ -25,11 +25,12 @@ from sqlite_utils import Database
 
 from workbench.gui import theme
 from workbench.gui.forms import label
+from workbench.gui.pictures import Plotted, SaveButton, legend_of
 from workbench.gui.run_feed import AskHistory
 from workbench.history import reading
 from workbench.history.reading import SweepRow
 from workbench.sweep import words
-from workbench.sweep_results import Estimate, Result, results
+from workbench.sweep_results import Estimate, Result, estimates, results
 
 FOLLOW_MILLISECONDS = 1500
 METRICS = {
@@ -47,6 +48,7 @@ class SweepScreen(QWidget):
     """Reads sweeps through ``ask_history``, again while one of them goes on."""
 
     compare_wanted = Signal(list)
+    said = Signal(str)
 
     def __init__(self, ask_history: AskHistory) -> None:
         super().__init__()
@@ -92,6 +94,11 @@ class SweepScreen(QWidget):
         self.plot.setAccessibleName("Metric against setting")
         self.plot.setMenuEnabled(False)
         self.legend = self.plot.addLegend(offset=(-8, 8), labelTextSize="8pt")
+        self.save = SaveButton(
+            Plotted(self.plot, self.dress, self._title, lambda: legend_of(self.plot), lambda: estimates(self.results))
+        )
+        self.save.said.connect(self.said)
+        top.addWidget(self.save)
         self.heat = _table("Heat map")
         self.table = _table("Combinations")
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -177,6 +184,10 @@ class SweepScreen(QWidget):
     def dress(self) -> None:
         """Take the colours of the theme."""
         self._draw()
+
+    def _title(self) -> str:
+        sweep = " ".join(self.choice.currentText().split())
+        return f"{sweep}: {self.metric_choice.currentText()} against {self.against.currentText()}"
 
     def _draw(self) -> None:
         metric = self.metric_choice.currentData()
