@@ -101,6 +101,7 @@ def explore(window: MainWindow, out: Path, look: str) -> None:
     screen.tabs.setCurrentWidget(screen.parallel)
     plot = screen.parallel.plot
     wait_until(lambda: "test_accuracy" in plot.names)
+    plot.clear_brushes()
     x = plot.axis_x(plot.names.index("test_accuracy"))
     start, end = (QPoint(int(x), int(plot.place_y(place))) for place in (0.88, 1.02))
     QTest.mousePress(plot, Qt.MouseButton.LeftButton, pos=start)

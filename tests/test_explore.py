@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.explore import (
-    Brush,
-    Column,
-    Scale,
-    Table,
-    brush,
-    column,
-    expression,
-    few,
-    groups,
-    kept,
-    pareto_front,
-    scale,
-    spans,
-    spread,
-    staircase,
-    varies,
-)
+from workbench.brushes import Brush, brush, expression, kept
+from workbench.explore import Column, Scale, Table, column, few, groups, pareto_front, scale, spans, spread, staircase, varies
 
 none = math.nan
 numbers = st.lists(st.none() | st.floats(-1e6, 1e6).map(lambda value: round(value, 3)), min_size=1, max_size=30)
@@ -85,6 +70,18 @@ class TestScales:
         assert Scale(0.87, 0.96).ticks() == pytest.approx([0.88, 0.9, 0.92, 0.94, 0.96])
         assert Scale(1.0, 100.0, log=True).ticks(7) == [1, 2, 5, 10, 20, 50, 100]
         assert Scale(10.0, 1e7, log=True).ticks() == [10, 1000, 1e5, 1e7]
+
+    def test_that_dates_have_ticks_at_midnights_or_round_hours(self) -> None:
+        days = Scale(*(datetime(2026, 1, day, 7, 13).timestamp() for day in (1, 9)), date=True).ticks()
+        assert [datetime.fromtimestamp(one).strftime("%d %H:%M") for one in days] == [
+            "03 00:00",
+            "05 00:00",
+            "07 00:00",
+            "09 00:00",
+        ]
+        hours = Scale(*(datetime(2026, 1, 1, hour, 13).timestamp() for hour in (7, 11)), date=True).ticks()
+        assert [datetime.fromtimestamp(one).hour for one in hours] == [8, 9, 10, 11]
+        assert len(Scale(0.0, 3e9, date=True).ticks(5)) in (4, 5)
 
     @given(st.floats(1e-6, 1e6), st.floats(1.01, 1e9), st.booleans(), st.integers(2, 9))
     def test_that_any_scale_has_few_ticks_inside(self, low: float, ratio: float, log: bool, most: int) -> None:

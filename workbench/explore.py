@@ -1,4 +1,4 @@
-"""Many runs at once: fields as columns, scales to draw them on, the Pareto front, and ranges that keep some of the runs.
+"""Many runs at once: fields as columns, scales to draw them on, the Pareto front, and groups to be coloured.
 
 Arithmetic on numpy arrays alone. A column's numbers are float64 with nan where a run has no value; texts are numbers into
 the names that there are.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ NONE = "none"
 
 LONGEST_NAME = 18
 """A name is cut to so many characters where it stands at an axis."""
+
+HOURS = (1 / 12, 0.25, 0.5, 1, 3, 6, 12, 24, 48, 168, 336, 720, 2184, 4368, 8760)
+"""Ticks of dates stand so many hours apart."""
 
 MOST_TICKS = 12
 """Of more names, or values, than that only some stand at an axis."""
@@ -60,7 +63,8 @@ class Column:
         if self.names:
             return shortened(self.names[round(value)], LONGEST_NAME)
         if self.date:
-            return datetime.fromtimestamp(value).strftime("%d %b\n%H:%M")
+            moment = datetime.fromtimestamp(value)
+            return moment.strftime("%d %b\n%H:%M" if moment.hour or moment.minute else "%d %b\n%Y")
         if self.percent:
             return f"{100 * value:.6g}%"
         return f"{value:,.0f}" if abs(value) < 1e9 and value == round(value) else f"{value:,.6g}"
@@ -103,8 +107,10 @@ def varies(column: Column) -> bool:
 
 
 def shortened(text: str, longest: int) -> str:
-    """A text cut to so many characters."""
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    """A text of so many characters at most: cut in its middle, since names often differ at their ends."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest // 2]}…{text[len(text) - (longest - 1) // 2 :]}"
 
 
 def _text(value: Any) -> str:
@@ -122,6 +128,7 @@ class Scale:
     high: float
     log: bool = False
     names: tuple[str, ...] = ()
+    date: bool = False
 
     def places(self, values: np.ndarray) -> np.ndarray:
         """Places from 0 to 1; nan where there is no value, or none that a logarithm has."""
@@ -146,7 +153,8 @@ class Scale:
             return [float(at) for at in range(0, len(self.names), each)]
         if self.low == self.high:
             return [self.low]
-        found = _decades(self.low, self.high, most) if self.log else _steps(self.low, self.high, most)
+        ticks = _decades if self.log else _days if self.date else _steps
+        found = ticks(self.low, self.high, most)
         return found or [self.low, self.high]
 
 
@@ -163,7 +171,8 @@ def scale(column: Column, *, log: bool = False) -> Scale:
     there = column.values[np.isfinite(column.values)]
     if not len(there):
         return Scale(0.0, 0.0)
-    return Scale(float(there.min()), float(there.max()), log and bool(there.min() > 0) and bool(there.max() > there.min()))
+    log = log and bool(there.min() > 0) and bool(there.max() > there.min())
+    return Scale(float(there.min()), float(there.max()), log, date=column.date)
 
 
 def _steps(low: float, high: float, most: int) -> list[float]:
@@ -172,6 +181,16 @@ def _steps(low: float, high: float, most: int) -> list[float]:
     step = next(power * round_ for round_ in (1, 2, 5, 10) if power * round_ >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [at * step for at in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def _days(low: float, high: float, most: int) -> list[float]:
+    """Midnights of this machine's time zone, or round hours and minutes where there are too few of them."""
+    span = (high - low) / 3600
+    hours = next((one for one in HOURS if span / one <= most), HOURS[-1] * math.ceil(span / HOURS[-1] / most))
+    first = datetime.fromtimestamp(low).replace(hour=0, minute=0, second=0, microsecond=0)
+    count = int((high - first.timestamp()) / 3600 / hours) + 1
+    moments = [(first + timedelta(hours=at * hours)).timestamp() for at in range(count + 1)]
+    return [at for at in moments if low <= at <= high]
 
 
 def _decades(low: float, high: float, most: int) -> list[float]:
@@ -203,7 +222,7 @@ def spread(column: Column, scale: Scale, by: np.ndarray, most: float) -> np.ndar
         return np.zeros(len(column.values))
     half = min(most, 0.35 * float(np.diff(values).min())) if len(values) > 1 else most
     ranks = np.argsort(np.argsort(by, kind="stable"))
-    return np.asarray((ranks / max(1, len(ranks) - 1) - 0.5) * 2 * half)
+    return np.asarray((2 * ranks / (len(ranks) - 1) - 1) * half if len(ranks) > 1 else np.zeros(1))
 
 
 # Better in one and in the other
@@ -246,113 +265,6 @@ def staircase(x: np.ndarray, y: np.ndarray, better: tuple[int, int]) -> tuple[np
     return drawn[0], drawn[1]
 
 
-# Ranges that keep some of the runs
-
-
-@dataclass(frozen=True, slots=True)
-class Brush:
-    """What is kept of a field: numbers from ``low`` to ``high``, or these ``names``; runs without a value where ``none``."""
-
-    low: float = math.inf
-    high: float = -math.inf
-    names: frozenset[str] = field(default_factory=frozenset)
-    none: bool = False
-
-    def keeps(self, column: Column) -> np.ndarray:
-        """Which runs it keeps, as bools."""
-        missing = ~np.isfinite(column.values)
-        if column.names:
-            kept = np.array([name in self.names for name in column.names])
-            inside = kept[np.where(missing, 0, column.values).astype(int)]
-        else:
-            with np.errstate(invalid="ignore"):
-                inside = (column.values >= self.low) & (column.values <= self.high)
-        return np.asarray(np.where(missing, self.none, inside))
-
-
-def brush(scale: Scale, low: float, high: float, *, none: bool = False) -> Brush:
-    """What lies between two places of an axis."""
-    if scale.names:
-        places = scale.places(np.arange(len(scale.names), dtype=np.float64))
-        return Brush(names=frozenset(n for n, at in zip(scale.names, places, strict=True) if low <= at <= high), none=none)
-    if high < 0 or low > 1:
-        return Brush(none=none)
-    if scale.low == scale.high:
-        return Brush(scale.low, scale.high, none=none) if low <= 0.5 <= high else Brush(none=none)
-    return Brush(
-        -math.inf if low <= 0 else scale.value(low),
-        math.inf if high >= 1 else scale.value(high),
-        none=none,
-    )
-
-
-def kept(table: Table, brushes: Mapping[str, Brush]) -> np.ndarray:
-    """Which runs every brush keeps, as bools."""
-    found = np.ones(len(table), bool)
-    for name, one in brushes.items():
-        found &= one.keeps(table.columns[name])
-    return found
-
-
-# A brush in words
-
-
-def expression(table: Table, brushes: Mapping[str, Brush]) -> str:
-    """The brushes as a filter of the history that keeps the same runs of the table: ``T >= 4 and accuracy > 0.95``."""
-    return " and ".join(part for name, one in brushes.items() if (part := _part(table.columns[name], one)))
-
-
-def _part(column: Column, one: Brush) -> str:
-    missing = ~np.isfinite(column.values)
-    said = _names(column, one) if column.names else _bounds(column, one)
-    if not missing.any():
-        return said
-    if not one.none:
-        return said or f"{column.name} is not none"
-    if (column.names and not one.names) or (not column.names and one.low > one.high):
-        return f"{column.name} is none"
-    return f"({column.name} is none or ({said}))" if said else ""
-
-
-def _names(column: Column, one: Brush) -> str:
-    chosen = [_quoted(name) for name in column.names if name in one.names]
-    if len(chosen) == len(column.names):
-        return ""
-    return f"{column.name} = {chosen[0]}" if len(chosen) == 1 else f"{column.name} in ({', '.join(chosen)})"
-
-
-def _bounds(column: Column, one: Brush) -> str:
-    there = np.unique(column.values[np.isfinite(column.values)])
-    inside = there[(there >= one.low) & (there <= one.high)]
-    if not len(inside):
-        return f"{column.name} >= {one.low:g} and {column.name} <= {one.high:g}"
-    below, above = there[there < inside[0]], there[there > inside[-1]]
-    parts = []
-    if len(below):
-        parts.append(f"{column.name} >= {_between(column, float(below[-1]), float(inside[0]))}")
-    if len(above):
-        parts.append(f"{column.name} <= {_between(column, float(above[0]), float(inside[-1]))}")
-    return " and ".join(parts)
-
-
-def _between(column: Column, outside: float, inside: float) -> str:
-    """The inner value, or the shortest number that still has the outer one outside."""
-    if column.date:
-        return datetime.fromtimestamp(inside).strftime("%Y-%m-%dT%H:%M:%S")
-    if column.whole and abs(inside) < 1e15:
-        return f"{inside:.0f}"
-    for places in range(-math.floor(math.log10(abs(inside - outside))) - 1, 17):
-        for towards in (math.floor, math.ceil):
-            short = round(towards(inside * 10.0**places) / 10.0**places, max(0, places))
-            if outside < short <= inside or inside <= short < outside:
-                return repr(short).removesuffix(".0")
-    return repr(inside)
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
 # Colours
 
 
@@ -379,7 +291,7 @@ def groups(column: Column, most: int = 7) -> Groups:
         place[shown] = np.arange(len(shown))
         of = np.where(there, place[np.where(there, column.values, 0).astype(int)], -1)
         rest = len(shown) < len(column.names)
-        names = [column.names[at] for at in shown] + [f"{len(column.names) - len(shown)} others"] * rest
+        names = [column.names[at] for at in shown] + [f"{len(column.names) - len(shown):,} others"] * rest
         return Groups(tuple(names), of, rest=rest)
     values = np.unique(column.values[there])
     if len(values) <= most:

@@ -17,9 +17,10 @@ def colours_of(groups: Groups) -> list[QColor]:
     return [*apart[:-1], QColor(now.faint)] if groups.rest else apart
 
 
-def no_value() -> QColor:
-    """The colour of a run without a value."""
-    return QColor(theme.current().curves[3])
+def no_value(groups: Groups | None) -> QColor:
+    """The colour of a run without a value, apart from those of the groups."""
+    now = theme.current()
+    return QColor(now.curves[3] if groups is not None and groups.ordered else now.line)
 
 
 def faded() -> QColor:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from workbench.explore import Table, expression, varies
+from workbench.brushes import expression
+from workbench.explore import Table, varies
 from workbench.gui.explore.field_box import FieldBox
 from workbench.gui.explore.parallel_plot import ParallelPlot
 from workbench.gui.forms import label
@@ -87,8 +89,9 @@ class ParallelPage(QWidget):
     def show_table(self, table: Table) -> None:
         """Show the runs of a table that has the fields asked for, as far as there are such."""
         self._table = table
-        axes = self.axes if self._own else [name for name in self.axes if name in table.columns and varies(table.columns[name])]
-        self.plot.show_table(table, axes, self.colour.name if self.colour.name in table.columns else "")
+        self.plot.show_table(
+            table, self.axes if self._own else self._telling(table), self.colour.name if self.colour.name in table.columns else ""
+        )
         self._tell()
 
     def chosen(self) -> list[int]:
@@ -114,6 +117,12 @@ class ParallelPage(QWidget):
         if name and name not in self.plot.names and len(self.plot.names) < MOST_AXES:
             self.axes, self._own = [*self.plot.names, name], True
             self.wanted.emit()
+
+    def _telling(self, table: Table) -> list[str]:
+        """Of the axes those that vary, or all that have a value where too few do."""
+        there = [name for name in self.axes if name in table.columns and np.isfinite(table.columns[name].values).any()]
+        found = [name for name in there if varies(table.columns[name])]
+        return found if len(found) > 1 else there
 
     def _own_axes(self) -> None:
         self.axes, self._own = list(self.plot.names), True

@@ -7,7 +7,8 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
-from workbench.explore import NONE, Brush, Column, Groups, Scale, Table, few, groups, kept, scale, spans, spread
+from workbench.brushes import Brush, kept
+from workbench.explore import NONE, Column, Groups, Scale, Table, few, groups, scale, shortened, spans, spread
 from workbench.gui import theme
 from workbench.gui.explore.colours import colours_of, faded, no_value
 from workbench.gui.explore.lines import Lines
@@ -135,7 +136,7 @@ class ParallelAxes(QWidget):
         self._y = np.empty((len(table), len(self.names)))
         for place, name in enumerate(self.names):
             self._y[:, place] = self._heights(table.columns[name], self._scales[name], named)
-        colours = [*(colours_of(self._groups) if self._groups is not None else []), no_value()]
+        colours = [*(colours_of(self._groups) if self._groups is not None else []), no_value(self._groups)]
         self.lines.show(self.size(), self.devicePixelRatioF(), x, self._y, of, colours, faded())
         self._choose()
 
@@ -231,8 +232,9 @@ class ParallelAxes(QWidget):
         named = self._table.columns[self._colour or self.names[-1]]
         entries = [(f"{named.title}:", None), *zip(self._groups.names, colours_of(self._groups), strict=True)]
         if (self._groups.of < 0).any():
-            entries.append((NONE, no_value()))
-        for text, colour in entries:
+            entries.append((NONE, no_value(self._groups)))
+        for name, colour in entries:
+            text = shortened(name, 28)
             if colour is not None:
                 painter.fillRect(QRectF(x, y - 2, 16, 4), colour)
                 x += 20

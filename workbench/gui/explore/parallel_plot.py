@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, Qt, Signal
 from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QMenu
 
-from workbench.explore import brush
+from workbench.brushes import brush
 from workbench.gui.explore.parallel_axes import FOOT, SIDE, TOP, ParallelAxes
 
 EDGE = 5
@@ -121,6 +121,8 @@ class ParallelPlot(ParallelAxes):
             self.move_axis(self._drag.name, nearest)
             return
         by = place.y() - self._drag.start.y()
+        if self._drag.what == "move":  # whole, up to the ends
+            by = max(self._top - EDGE - self._drag.top, min(self._bottom + FOOT + EDGE - self._drag.bottom, by))
         bottom = self._drag.bottom + (by if self._drag.what in ("low", "move") else 0)
         top = self._drag.top + (by if self._drag.what in ("high", "move", "new") else 0)
         self._brush(self._drag.name, min(bottom, top), max(bottom, top))

@@ -38,7 +38,7 @@ class _FieldAxis(pg.AxisItem):  # type: ignore[misc]
             first, last = max(0, round(low)), min(len(self.column.names) - 1, round(high))
             each = max(1, -(-(last - first + 1) // max(1, int(size // (22 if self.orientation == "left" else 80)))))
             return [(1.0, [float(at) for at in range(first, last + 1, each)])]
-        inside = Scale(10.0**low, 10.0**high, log=True) if self.logMode else Scale(low, high)
+        inside = Scale(10.0**low, 10.0**high, log=True) if self.logMode else Scale(low, high, date=True)
         found = inside.ticks(max(2, int(size // (40 if self.orientation == "left" else 110))))
         return [(1.0, [float(np.log10(value)) if self.logMode else value for value in found])]
 
@@ -163,7 +163,7 @@ class ScatterPlot(pg.PlotWidget):  # type: ignore[misc]
         if self._table is None or self._drawn is None:
             return
         x, y, groups, front = self._drawn
-        parts = [("", self._there, no_value())] if groups is None else self._parts(groups)
+        parts = [("", self._there, QColor(theme.current().curves[0]))] if groups is None else self._parts(groups)
         for name, places, colour in parts:
             if len(places):
                 colour.setAlpha(190)
@@ -180,7 +180,7 @@ class ScatterPlot(pg.PlotWidget):  # type: ignore[misc]
 
     def _parts(self, groups: Groups) -> list[tuple[str, np.ndarray, QColor]]:
         of = groups.of[self._there]
-        parts = [("none", self._there[of < 0], no_value())]
+        parts = [("none", self._there[of < 0], no_value(groups))]
         parts += [
             (shortened(name, 28), self._there[of == place], colour)
             for place, (name, colour) in enumerate(zip(groups.names, colours_of(groups), strict=True))
