@@ -87,6 +87,19 @@ class Screen:
         print(f"{name}: {1000 * statistics.median(took):.0f} ms, the window at most {1000 * statistics.median(late):.0f} ms late")
 
 
+def weigh(screen: ExploreScreen) -> None:
+    """Print how long it takes to say what mattered."""
+    screen.show_runs(None)
+    screen.tabs.setCurrentWidget(screen.mattered)
+    for words in ("with the first import of scikit-learn", "again"):
+        lateness, start = Lateness(), time.perf_counter()
+        screen.mattered.answer, screen._answered = None, ()
+        screen.reload()
+        wait(lambda: screen.mattered.answer is not None)
+        took = time.perf_counter() - start
+        print(f"what mattered, {words}: {took:.1f} s, the window at most {1000 * lateness.worst:.0f} ms late")
+
+
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -120,15 +133,7 @@ def main() -> None:
             screen.parallel.plot,
             lambda: lines.ready,
         )
-        screen.show_runs(None)
-        screen.tabs.setCurrentWidget(screen.mattered)
-        for words in ("with the first import of scikit-learn", "again"):
-            lateness, start = Lateness(), time.perf_counter()
-            screen.mattered.answer, screen._answered = None, ()
-            screen.reload()
-            wait(lambda: screen.mattered.answer is not None)
-            took = time.perf_counter() - start
-            print(f"what mattered, {words}: {took:.1f} s, the window at most {1000 * lateness.worst:.0f} ms late")
+        weigh(screen)
         made.reader.close()
         made.worker.close()
         made.feed.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import closing
@@ -18,6 +19,8 @@ from pytestqt.qtbot import QtBot
 
 from tests.gui.driving import WAIT
 from tests.history import lists
+from workbench.errors import WorkbenchError
+from workbench.events import Answer
 from workbench.gui.explore.parallel_plot import ParallelPlot
 from workbench.gui.explore.scatter_plot import ScatterPlot
 from workbench.gui.explore.screen import ExploreScreen
@@ -367,6 +370,28 @@ class TestWhichRuns:
         screen = make()
         qtbot.waitUntil(lambda: screen.pages.currentIndex() == 0, timeout=WAIT)
         assert "No runs to explore yet" in screen.hint.text()
+
+
+class TestWorker:
+    def test_that_what_goes_wrong_is_told_and_the_next_is_still_worked_out(self) -> None:
+        answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        worker = Worker(answers.put)
+
+        def wrong() -> None:
+            raise WorkbenchError("there is nothing to weigh")
+
+        worker.ask(1, wrong)
+        worker.ask(2, lambda: threading.current_thread().name)
+        worker.close()
+        assert worker.join(10)
+        first, second = answers.get(), answers.get()
+        assert (first.token, str(first.error)) == (1, "there is nothing to weigh")
+        assert (second.token, second.value, second.error) == (2, "worker", None)
+
+    def test_that_one_never_asked_has_ended(self) -> None:
+        worker = Worker(lambda _: None)
+        worker.close()
+        assert worker.join(0)
 
 
 def test_that_the_window_shows_it_and_takes_what_is_chosen_to_the_other_screens(qtbot: QtBot, window: MainWindow) -> None:

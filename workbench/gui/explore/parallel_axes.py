@@ -109,7 +109,7 @@ class ParallelAxes(QWidget):
         foot = self._bottom + FOOT + 8
         if scale_.names:
             numbers = np.array([place for place, text in enumerate(scale_.names) if text in one.names], float)
-            half = 0.4 / max(1, len(scale_.names) - 1)
+            half = min(0.4 / max(1, len(scale_.names) - 1), ASIDE / (self._bottom - self._top))
             places = scale_.places(numbers) if len(numbers) else np.empty(0)
             ends = (float(places.min()) - half, float(places.max()) + half) if len(places) else None
         else:
