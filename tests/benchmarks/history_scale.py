@@ -158,8 +158,10 @@ class Person:
         return self._listed(choose)
 
     def overlay(self, runs: Sequence[int]) -> float:
-        """Compare runs by their loss."""
+        """Compare runs by their loss, from the history's screen."""
         screen = self.window.compare
+        self.window.tabs.setCurrentWidget(self.window.history)
+        self.painted.settle()
 
         def compare() -> None:
             screen.compare(list(runs))
@@ -171,7 +173,7 @@ class Person:
         return self.painted.after(compare, screen.plot.plot.viewport(), there)
 
     def prefer_loss(self, run: int) -> None:
-        """Choose the loss on the screen that compares, which it remembers; with one run, whose curve is not asked for later."""
+        """Choose the loss on the screen that compares, with a run that is not asked for later."""
         screen = self.window.compare
         screen.compare([run])
         self.window.tabs.setCurrentWidget(screen)
@@ -279,7 +281,7 @@ def use(history: Path, given: argparse.Namespace) -> dict[str, Any]:
             found["group"].append(person.group(name))
             painted.settle()
         person.group("experiment")
-        person.prefer_loss(explored[0])
+        person.prefer_loss(explored[0])  # so that no curve is there yet
         found["overlay"].append(person.overlay(long))
         painted.settle(1.0)
         found["frames"].append(person.pan_and_zoom())
@@ -355,6 +357,7 @@ def endless(person: Person, long: Sequence[int], explored: Sequence[int]) -> Ite
         for name in GROUPS[:2]:
             yield person.group(name)
         yield person.group("experiment")
+        person.window.compare.compare(explored[:1])
         yield person.overlay(long)
         yield person.pan_and_zoom()
         yield person.parallel(explored)

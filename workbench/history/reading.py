@@ -518,17 +518,17 @@ def curve(database: Database, run: int, metric: str, points: int = CURVE_POINTS)
         for values in ([part, metric, after, last] for part, after, last in bounds)
     ]
     step, value = np.concatenate([one.reshape(-1, 2) for one in values]).T
-    kept = step[_extremes(step, value, points)].astype(np.int64)
-    moments = [  # only those of the points kept: all rows of a long run take twice the time
-        _table(
-            database,
-            "SELECT p.step, p.epoch, p.elapsed FROM json_each(?) j CROSS JOIN points p ON p.run = ? AND p.step = j.value",
-            [json.dumps(kept[(kept > after) & (kept <= last)].tolist()), part],
-        )
-        for part, after, last in bounds
-    ]
-    steps, epoch, elapsed = np.ascontiguousarray(np.concatenate([one.reshape(-1, 3) for one in moments]).T)
-    return Curve(run, metric, steps, epoch, elapsed, value[np.searchsorted(step, steps)])
+    places = _extremes(step, value, points)
+    kept = step[places].astype(np.int64)
+    sql = (  # of those kept alone: all rows of a long run take longer
+        "SELECT ifnull(p.epoch, 9e999), ifnull(p.elapsed, 0)"
+        " FROM json_each(?) j LEFT JOIN points p ON p.run = ? AND p.step = j.value"
+    )
+    parts = [(json.dumps(kept[(kept > after) & (kept <= last)].tolist()), part) for part, after, last in bounds]
+    moments = [_table(database, sql, values) for values in parts]
+    epoch, elapsed = np.concatenate([one.reshape(-1, 2) for one in moments]).T
+    there = np.isfinite(epoch)
+    return Curve(run, metric, *(one[there] for one in (step[places], epoch, elapsed, value[places])))
 
 
 def _table(database: Database, sql: str, values: Sequence[Any]) -> np.ndarray:
@@ -542,14 +542,16 @@ def _extremes(step: np.ndarray, value: np.ndarray, points: int) -> np.ndarray:
     """The places of the least and the greatest value of each stretch of steps, and the last; all, where those are no more."""
     if len(step) <= points:
         return np.arange(len(step))
-    stretch = np.floor((step - step[0]) * max(1, (points - 1) // 2) / (step[-1] - step[0] + 1))
-    new = np.diff(stretch, prepend=-1) > 0
-    begins, number = np.flatnonzero(new), np.cumsum(new) - 1
-    kept = [np.array([len(step) - 1])]
-    for extreme in (np.minimum.reduceat(value, begins), np.maximum.reduceat(value, begins)):
-        there = np.flatnonzero(value == extreme[number])
-        kept.append(there[np.diff(number[there], prepend=-1) > 0])
-    return np.unique(np.concatenate(kept))
+    passed = (step - step[0]).astype(np.int64)
+    stretch = passed * max(1, (points - 1) // 2) // (passed[-1] + 1)
+    begins = np.flatnonzero(np.diff(stretch, prepend=-1))
+    lengths = np.diff(begins, append=len(step))
+    kept = np.zeros(len(step), dtype=bool)
+    kept[-1] = True
+    for extremes in (np.minimum.reduceat(value, begins), np.maximum.reduceat(value, begins)):
+        there = np.flatnonzero(value == np.repeat(extremes, lengths))
+        kept[there[np.diff(stretch[there], prepend=-1) > 0]] = True  # the first of those that are alike
+    return np.flatnonzero(kept)
 
 
 def _pieces(database: Database, run: int) -> list[tuple[int, int]]:

@@ -15,6 +15,8 @@ from workbench.history.seed_groups import seed_groups
 from workbench.sweep_results import Estimate, estimate, interval_factor
 
 EVERY_POINT = 2**31
+MANY_POINTS = 50_000
+"""All curves together have about so many points at most, where they are thinned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Compared:
-    """Runs beside each other. ``curves`` are those of ``metric`` in the order of ``rows``, not thinned where ``whole``.
+    """Runs beside each other. ``curves`` are those of ``metric`` in the order of ``rows``, of ``points`` each at most.
 
     ``singles`` are the runs one by one and ``groups`` those of a group together; ``choices`` are names and runs of what can be
     tested against each other, ``usual`` the runs of the two to begin with; ``factors`` times a standard deviation of so many
@@ -64,7 +66,7 @@ class Compared:
     metric: str
     metrics: tuple[str, ...]
     curves: tuple[Curve, ...]
-    whole: bool
+    points: int
     settings: dict[int, dict[str, Any]]
     singles: tuple[Shown, ...]
     groups: tuple[Shown, ...]
@@ -90,8 +92,8 @@ def read_compared(runs: tuple[int, ...], metric: str, *, whole: bool, before: Co
         there = [row.id for row in rows]
         metrics = tuple(reading.metric_names(database, there))
         chosen = metric if metric in metrics or not metrics else "val_accuracy" if "val_accuracy" in metrics else metrics[0]
-        known = _known(before, chosen, whole)
-        points = EVERY_POINT if whole else CURVE_POINTS
+        points = EVERY_POINT if whole else min(CURVE_POINTS, MANY_POINTS // max(1, len(rows)))
+        known = _known(before, chosen, points)
         curves = tuple(known.get(_state(row)) or reading.curve(database, row.id, chosen, points) for row in rows)
         settings = reading.run_settings(database, there)
         groups = [tuple(by_number[run] for run in group) for group in seed_groups(database, there)]
@@ -100,7 +102,7 @@ def read_compared(runs: tuple[int, ...], metric: str, *, whole: bool, before: Co
             metric=chosen,
             metrics=metrics,
             curves=curves,
-            whole=whole,
+            points=points,
             settings=settings,
             singles=_singles(rows, settings),
             groups=_groups(groups, settings),
@@ -117,8 +119,8 @@ def _state(row: RunRow) -> tuple[int, str, int]:
     return row.id, row.status, row.step
 
 
-def _known(before: Compared | None, metric: str, whole: bool) -> dict[tuple[int, str, int], Curve]:
-    if before is None or before.metric != metric or before.whole < whole:
+def _known(before: Compared | None, metric: str, points: int) -> dict[tuple[int, str, int], Curve]:
+    if before is None or before.metric != metric or before.points < points:
         return {}
     return {_state(row): curve for row, curve in zip(before.rows, before.curves, strict=True)}
 

@@ -164,7 +164,8 @@ class CompareScreen(QWidget):
             self._at = None
             self.plot.whole()
         self.runs, self._left_out = chosen, len(runs) - len(chosen)
-        self.reload()
+        if self.isVisible():  # else it reads them when it comes to the front, and once is enough
+            self.reload()
 
     @property
     def shown(self) -> tuple[Shown, ...]:
