@@ -13,6 +13,7 @@ beside a window in which nobody does anything and one that is used twice a secon
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import shutil
@@ -259,10 +260,12 @@ def start(history: Path, _: argparse.Namespace) -> dict[str, Any]:
 
 
 def use(history: Path, given: argparse.Namespace) -> dict[str, Any]:
-    """Everything once a round, with the history's thread alone."""
+    """Everything once a round, with the history's thread alone, which reads its list at the start as it always does."""
+    importlib.import_module("scipy.special")  # as the window has done once the engine is there
     long, explored = numbers(history)
     _, window, painted = opened(history)
     window.history_thread.start()
+    window._show_reference()
     person = Person(window, painted)
     painted.settle(1.0)
     found: dict[str, Any] = {name: [] for name in ("filter", "order", "group", "overlay", "frames", "parallel")}
@@ -357,7 +360,7 @@ def endless(person: Person, long: Sequence[int], explored: Sequence[int]) -> Ite
         for name in GROUPS[:2]:
             yield person.group(name)
         yield person.group("experiment")
-        person.window.compare.compare(explored[:1])
+        yield person.overlay(explored[:OVERLAID])  # so that no curve of the long runs is there yet
         yield person.overlay(long)
         yield person.pan_and_zoom()
         yield person.parallel(explored)

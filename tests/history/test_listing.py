@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from sqlite_utils import Database
 
 from tests.history import lists
-from workbench.history.database import open_database, open_for_reading
+from workbench.history.database import open_database, open_for_reading, writing
 from workbench.history.fields import Vocabulary, vocabulary
 from workbench.history.listing import Listing, Question, cells, list_entries, sparks, summaries, values
 from workbench.sweep_results import estimate
@@ -147,6 +148,20 @@ def test_that_cells_and_bars_are_read_for_the_runs_asked(
     }
     found = list_entries(database, known, Question(bars=("test_accuracy",)))
     assert found.ranges == {"test_accuracy": (0.90, 0.99)}
+
+
+def test_that_an_earlier_answer_serves_another_order_until_the_file_changes(
+    made: tuple[Path, dict[str, int]], database: Database, known: Vocabulary
+) -> None:
+    question = Question(bars=("test_accuracy",))
+    before = list_entries(database, known, question)
+    ordered = replace(question, order=(("accuracy", True),), group="T")
+    assert list_entries(database, known, ordered, before) == list_entries(database, known, ordered)
+    filtered = replace(question, filter="T = 8")
+    assert list_entries(database, known, filtered, before) == list_entries(database, known, filtered)
+    with closing(open_database(made[0])) as writer, writing(writer):
+        writer.execute("UPDATE results SET value = 0.5 WHERE name = 'test_accuracy' AND run = ?", [made[1]["T8 s0"]])
+    assert list_entries(database, known, ordered, before).ranges == {"test_accuracy": (0.5, 0.99)}
 
 
 def test_that_a_small_curve_has_the_means_of_its_stretches(

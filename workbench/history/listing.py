@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,8 +98,12 @@ class Table:
     columns: dict[str, list[Any]]
 
 
-def list_entries(database: Database, known: Vocabulary, question: Question) -> Listing:
-    """Answer a question: the pinned runs first, whatever the filter, then the groups."""
+def list_entries(database: Database, known: Vocabulary, question: Question, before: Listing | None = None) -> Listing:
+    """Answer a question: the pinned runs first, whatever the filter, then the groups.
+
+    ``before`` is an earlier answer from the same file: what is the same in another order or other groups is taken from it.
+    """
+    version = data_version(database)
     wanted = condition(question.filter, known)
     order = [(one, down) for name, down in question.order if (one := known.get(name))]
     by = known.get(question.group) if question.group not in (EXPERIMENT, SEEDS, NONE) else None
@@ -135,14 +139,19 @@ def list_entries(database: Database, known: Vocabulary, question: Question) -> L
     bars = [one for name in question.bars if (one := known.get(name)) and one.form == "percent"]
     return Listing(
         question=question,
-        version=data_version(database),
+        version=version,
         entries=tuple(entries),
         groups=tuple(stretches),
         heads=heads,
         total=total,
         found=len(runs),
-        ranges=_ranges(database, bars, runs),
+        ranges=before.ranges if before and _same_runs(before, version, question, len(runs)) else _ranges(database, bars, runs),
     )
+
+
+def _same_runs(before: Listing, version: int, question: Question, found: int) -> bool:
+    then = replace(before.question, order=question.order, group=question.group)
+    return before.version == version and then == question and before.found == found
 
 
 def cells(database: Database, known: Vocabulary, runs: Iterable[int], names: Sequence[str]) -> dict[int, tuple[Any, ...]]:

@@ -76,12 +76,19 @@ def _open_at_first(listing: Listing, place: int) -> bool:
 
 
 def read_shown(
-    known: Vocabulary, question: Question, names: Sequence[str], toggled: Mapping[str, bool], first: int, count: int
+    known: Vocabulary,
+    question: Question,
+    names: Sequence[str],
+    toggled: Mapping[str, bool],
+    first: int,
+    count: int,
+    before: Listing | None = None,
 ) -> Callable[[Database], Shown]:
-    """A reading: the listing that answers a question, with what ``count`` of its lines from ``first`` on hold."""
+    """A reading: the listing that answers a question, with what ``count`` of its lines from ``first`` on hold; ``before`` is
+    the one shown."""
 
     def read(database: Database) -> Shown:
-        listing = list_entries(database, known, question)
+        listing = list_entries(database, known, question, before)
         lines = lines_of(listing, toggled)
         return Shown(
             listing, lines, keys_of(listing, lines), _page(database, known, listing, lines[first : first + count], names)

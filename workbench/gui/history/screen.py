@@ -154,7 +154,7 @@ class HistoryScreen(QWidget):
                 self._learn()
             self._show(shown)
 
-        self._ask("runs", read_shown(known, question, names, toggled, first, FIRST), show)
+        self._ask("runs", read_shown(known, question, names, toggled, first, FIRST, self.model.listing), show)
 
     def _learn(self) -> None:
         """Read which fields the history has, and the filters kept in it."""
