@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sqlite3
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import closing
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QPoint, QSettings, Qt
-from PySide6.QtWidgets import QApplication, QInputDialog
+from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 from sqlite_utils import Database
@@ -297,3 +298,18 @@ def test_that_deleting_a_reused_run_is_refused_and_an_experiment_goes_with_its_o
     assert bench.lines() == [*EXPERIMENTS[:3], *EXPERIMENTS[6:]]
     bench.screen.undo_stack.undo()
     assert bench.lines() == EXPERIMENTS
+
+
+def test_that_the_list_is_saved_as_a_table_of_its_values(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    bench.screen.said.connect(said.append)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "mine"), ""))
+    bench.screen.filter.setText("T = 8")
+    bench.screen.save_list()
+    assert said == [f"Saved {tmp_path / 'mine.csv'}."]
+    head, *rows = csv.reader((tmp_path / "mine.csv").read_text(encoding="utf-8-sig").splitlines())
+    table = [dict(zip(head, row, strict=True)) for row in rows]
+    assert [(row["run"], row["T"], row["test_accuracy"], row["tag"]) for row in table] == [
+        (str(bench.runs["T8 s1"]), "8.0", "0.98", "paper"),
+        (str(bench.runs["T8 s0"]), "8.0", "0.96", "good, paper"),
+    ]

@@ -191,6 +191,7 @@ class MainWindow(QMainWindow):
         self.explore.compare_wanted.connect(self._compare)
         self.explore.select_wanted.connect(self._select)
         self.explore.filter_wanted.connect(self._filter)
+        self.compare.said.connect(self.banner.say)
         self.compare.history_wanted.connect(lambda: self.tabs.setCurrentWidget(self.history))
 
         for tabs in (self.tabs, self.specialists.tabs):

@@ -162,6 +162,12 @@ def cells(database: Database, known: Vocabulary, runs: Iterable[int], names: Seq
     return {row[0]: row[1:] for row in tuples(database, sql, [json.dumps(list(runs))])}
 
 
+def table_rows(database: Database, known: Vocabulary, listing: Listing, names: Sequence[str]) -> list[tuple[Any, ...]]:
+    """All runs of a listing, each once in its order, with their values of these fields as they are: a table to take out."""
+    found = cells(database, known, {entry.run for entry in listing.entries}, names)
+    return [found[run] for run in dict.fromkeys(entry.run for entry in listing.entries)]
+
+
 def summaries(
     database: Database, known: Vocabulary, groups: Sequence[Sequence[Entry]], names: Sequence[str]
 ) -> list[dict[str, Any]]:

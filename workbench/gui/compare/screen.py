@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -24,6 +25,7 @@ from workbench.gui.compare.legend import CurveList
 from workbench.gui.compare.table import ComparedTable
 from workbench.gui.curve_plot import CurvePlot, Line
 from workbench.gui.forms import label
+from workbench.gui.pictures import offer_saving, save_table
 from workbench.gui.run_feed import AskEngine, AskHistory
 from workbench.gui.theme import curve_dashed
 from workbench.history.reading import Curve
@@ -48,6 +50,7 @@ class CompareScreen(QWidget):
     """Shows the runs given to :meth:`compare`, in its order, which decides their colours."""
 
     history_wanted = Signal()
+    said = Signal(str)
 
     def __init__(self, ask_history: AskHistory, ask_engine: AskEngine) -> None:
         super().__init__()
@@ -83,8 +86,12 @@ class CompareScreen(QWidget):
 
     def _comparing(self) -> QWidget:
         self.plot = CurvePlot("", "", listed=True)
+        self.save = offer_saving(self.plot, self.said.emit)
         self.curves = CurveList()
         self.table = ComparedTable()
+        save_table = QAction("Save as CSV…", self.table)
+        save_table.triggered.connect(self.save_table)
+        self.table.addAction(save_table)
         columns = QSplitter(Qt.Orientation.Horizontal)
         columns.setObjectName("compare-columns")
         columns.addWidget(self.plot)
@@ -275,6 +282,11 @@ class CompareScreen(QWidget):
         self.curves.fill(self.shown, values, texts, f"Values {where}{smoothed}")
 
     # Table
+
+    def save_table(self) -> None:
+        """Ask for a file and write the table there."""
+        if words := save_table(self.table.compared.values, "comparison", self):
+            self.said.emit(words)
 
     def _fill(self) -> None:
         if self._found is not None:

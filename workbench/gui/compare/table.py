@@ -116,6 +116,11 @@ class ComparedModel(QAbstractTableModel):
                 return plain_tooltip(f"{what}Click to sort the columns by {row.name}.")
         return None
 
+    def values(self) -> tuple[list[str], list[list[str]]]:
+        """The names of the columns and all lines, each with its name first."""
+        head = ["", *(self.column(place).title for place in range(len(self._columns)))]
+        return head, [[row.name, *(row.texts[number] for number in self._columns)] for row in self.rows]
+
     def text(self, lines: Sequence[int], columns: Sequence[int]) -> str:
         """Some lines and columns with their names, cells apart by tabs: what a spreadsheet takes."""
         head = "\t".join(["", *(self.column(place).title for place in columns)])

@@ -107,6 +107,7 @@ class Actions:
         mark.addActions(self.marks.actions())
         mark.setEnabled(self.buttons["mark"].isEnabled())
         menu.addAction("Copy", self.copy)
+        menu.addAction("Save the list as CSV…", self._screen.save_list)
         menu.addAction("Unfold all", lambda: self.fold_all(unfolded=True))
         menu.addAction("Fold all", lambda: self.fold_all(unfolded=False))
         menu.addSeparator()

@@ -8,13 +8,14 @@ from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QUndoStack
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 from sqlite_utils import Database
 
 from workbench.bias import Correction, errors_at
 from workbench.config import ExperimentConfig
 from workbench.errors import ConfigError
 from workbench.gui.dialogs import MoreEpochsDialog
+from workbench.gui.exchange import with_suffix
 from workbench.gui.forms import label
 from workbench.gui.history.actions import Actions
 from workbench.gui.history.bias_dialog import BiasDialog
@@ -27,9 +28,10 @@ from workbench.gui.history.view_choice import ViewChoice
 from workbench.gui.run_feed import AskHistory
 from workbench.history import changes, reading
 from workbench.history.changes import Marked
+from workbench.history.csv_out import write_csv
 from workbench.history.family import Relative, relatives
 from workbench.history.fields import BASE, Vocabulary, vocabulary
-from workbench.history.listing import Entry, Head, Question, saved_filters
+from workbench.history.listing import Entry, Head, Question, saved_filters, table_rows
 from workbench.history.reading import RunDetails
 from workbench.plan import SPECIALISED
 from workbench.questions import BiasSamples, many
@@ -387,6 +389,19 @@ class HistoryScreen(QWidget):
         """Write the selected experiments to a file."""
         if experiments := self.selected_experiments():
             self.export_wanted.emit(experiments)
+
+    def save_list(self) -> None:
+        """Ask for a file and write the runs of the list there, with the fields shown."""
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save the list", "runs.csv", "Table (*.csv)")
+        if chosen:
+            target, listing, known = with_suffix(chosen, ".csv"), self.model.listing, self._known
+            names = ["experiment_id", *(name for name, _ in self.table.order() if known.get(name))]
+
+            def write(database: Database) -> str:
+                write_csv(target, names, table_rows(database, known, listing, names))
+                return f"Saved {target}."
+
+            self._ask("save", write, self.said.emit)
 
     def mark(self, words: str, how: Callable[[Marked], Marked], runs: list[int] | None = None) -> None:
         """Mark the selected runs; undo takes it back."""
