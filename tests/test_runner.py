@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -18,12 +19,14 @@ from workbench.events import (
     Answer,
     EngineFailed,
     EngineReady,
+    EpochEnded,
     ExperimentFinished,
     ExperimentQueued,
     ExperimentStarted,
     Metrics,
     Note,
     Paused,
+    Progress,
     RunFinished,
     RunStarted,
 )
@@ -121,6 +124,44 @@ def test_that_questions_are_answered_while_an_experiment_goes_on_and_after_it(de
     assert desk.until(ExperimentFinished).status == "stopped"
     desk.thread.ask(8, threads)
     assert desk.until(Answer).token == 8
+
+
+def test_that_a_training_goes_on_between_the_slices_of_an_answer(desk: Desk) -> None:
+    told: list[int] = []
+
+    def slices(engine: Engine, history: History) -> Iterator[None]:
+        for number in range(4):
+            told.append(number)
+            desk.news.put(Note(number, "a slice"))
+            yield
+        return sum(told)  # type: ignore[return-value]
+
+    desk.thread.submit(LONG)
+    desk.until(RunStarted)
+    desk.thread.ask(7, slices)
+    desk.thread.ask(8, lambda engine, history: "at once")
+    assert desk.until(Answer).value == "at once"
+    answer = desk.until(Answer)
+    assert (answer.token, answer.value, answer.error) == (7, 6, None)
+    at = [place for place, news in enumerate(desk.seen) if isinstance(news, Note)]
+    between = [desk.seen[before + 1 : after] for before, after in itertools.pairwise(at)]
+    assert all(any(isinstance(news, Metrics | Progress | EpochEnded) for news in some) for some in between)
+    desk.thread.stop()
+    desk.until(ExperimentFinished)
+    desk.thread.ask(9, slices)
+    assert desk.until(Answer).value == 12
+
+
+def test_that_an_answer_in_slices_that_fails_answers_with_its_error(desk: Desk) -> None:
+    error = WorkbenchError("in a sentence")
+
+    def slices(engine: Engine, history: History) -> Iterator[None]:
+        yield
+        raise error
+
+    desk.thread.ask(3, slices)
+    answer = desk.until(Answer)
+    assert (answer.token, answer.value, answer.error) == (3, None, error)
 
 
 def test_that_a_question_is_answered_in_a_pause(desk: Desk) -> None:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from tests.experiments import engine, launch, rows, specialised, tiny
 from workbench.cli import cli
 from workbench.config import ExperimentConfig
-from workbench.distill import checkpoints
+from workbench.distill import checkpoints, evaluation
 from workbench.driver import Control
 from workbench.errors import ConfigError, DataError
 from workbench.events import Event, Metrics
@@ -25,6 +25,7 @@ from workbench.history.database import open_database, open_for_reading
 from workbench.history.writing import History
 from workbench.plan import ALONE, SPECIALISED
 from workbench.questions import bias_samples
+from workbench.specialist_questions import gallery
 from workbench.specialist_results import coverage, summary
 from workbench.sweep import expand
 
@@ -301,6 +302,30 @@ def test_that_what_has_no_logits_of_its_own_for_every_class_gets_no_bias_correct
     launch(history, specialised(specialists__students=False))
     with pytest.raises(DataError, match=words):
         bias_samples(named(history, name).id)(engine(), history)
+
+
+def slices_of(question: Any, history: History) -> tuple[int, Any]:
+    """In how many slices a question is answered, and the answer."""
+    count, slices = 0, question(engine(), history)
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            return count, end.value
+        count += 1
+
+
+def test_that_test_images_are_looked_through_in_slices_and_what_was_said_is_kept(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch(history, specialised(specialists__students=False, teacher_seed=77))
+    whole = named(history, SPECIALISED)
+    monkeypatch.setattr(evaluation, "BATCH", 100)
+    count, found = slices_of(gallery(whole.id, "wrong", 0), history)
+    assert count >= 5  # the generalist alone may be known already
+    assert found.counts["lost"] - found.counts["gained"] == whole.figures["test_errors"] - found.counts["wrong"]
+    count, again = slices_of(gallery(whole.id, "wrong", 0), history)
+    assert (count, again.cases) == (0, found.cases)
 
 
 def test_that_a_search_without_a_student_to_choose_by_is_refused() -> None:

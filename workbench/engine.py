@@ -9,6 +9,7 @@ import platform
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from workbench.config import (
 from workbench.distill import checkpoints, sources
 from workbench.distill.data import ResidentData, class_numbers, resident, transfer_cases, with_own
 from workbench.distill.ensembles import Ensemble, LogitCache, combined_logits, targets_for
-from workbench.distill.evaluation import logits_on
+from workbench.distill.evaluation import logits_in_batches, logits_on
 from workbench.distill.models import ModelSize, build, model_size
 from workbench.distill.random_state import random_state_kept
 from workbench.distill.specialists import (
@@ -506,6 +507,20 @@ class Engine:
         return combined_logits(
             self._logits.members(ensemble, where, lambda member: logits_on(member, data, images)), ensemble.mean
         )
+
+    def in_slices(self, ensemble: Ensemble, config: DataConfig, split: str) -> Iterator[None]:
+        """Compute what :meth:`ensemble_logits` needs, resting after each batch of cases."""
+        data = self.data(config)
+        images = (data.validation if split == "validation" else data.test).images
+        for key, member in zip(ensemble.keys, ensemble.members, strict=True):
+            kept = (key, (data.digest, config, split))
+            if kept in self._logits:
+                continue
+            parts = []
+            for part in logits_in_batches(member, data, images):
+                parts.append(part)
+                yield
+            self._logits.get(kept, partial(torch.cat, parts))
 
     def use_threads(self, size: ModelSize, batch_size: int, before: int = 0, together: int = 1) -> int:
         """Set torch's threads for a run, or several ``together``: those it had ``before``, so that it goes on as it was;

@@ -7,7 +7,8 @@ import dataclasses
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -49,7 +50,8 @@ class Executor(Protocol):
         """Look into the queue: a person has changed it."""
 
     def ask(self, token: int, question: Question) -> None:
-        """Have a small question answered between two events; the answer is posted with its token."""
+        """Have a small question answered between two events; the answer is posted with its token. One that answers with a
+        generator has a slice of it done between two events each, and is answered with what that returns."""
 
     def pause(self) -> None:
         """Let the running experiment wait before its next step."""
@@ -83,6 +85,7 @@ class LocalThread:
         self._settings = settings
         self._post = post
         self._questions: queue.SimpleQueue[tuple[int, Question]] = queue.SimpleQueue()
+        self._slices: deque[tuple[int, Generator[None, None, Any]]] = deque()
         self._launches: queue.SimpleQueue[ExperimentConfig | dict[str, Any]] = queue.SimpleQueue()
         self._woken = threading.Event()
         self._closing = False
@@ -233,11 +236,33 @@ class LocalThread:
     def _answer_all(self, engine: Engine, history: History) -> None:
         while not self._questions.empty() and not self._closing:
             token, question = self._questions.get()
+            with self._failures_told(token), engine.random_state_kept():
+                answer = question(engine, history)
+                if isinstance(answer, Generator):
+                    self._slices.append((token, answer))
+                else:
+                    self._post(Answer(token, answer, None))
+        if self._slices and not self._closing:
+            self._go_on_answering(engine)
+
+    def _go_on_answering(self, engine: Engine) -> None:
+        """One slice of the answer whose turn it is."""
+        token, slices = self._slices.popleft()
+        with self._failures_told(token), engine.random_state_kept():
             try:
-                with engine.random_state_kept():
-                    answer = question(engine, history)
-                self._post(Answer(token, answer, None))
-            except Exception as error:
-                if not isinstance(error, WorkbenchError):
-                    logger.exception("a question to the engine")
-                self._post(Answer(token, None, error))
+                next(slices)
+            except StopIteration as end:
+                self._post(Answer(token, end.value, None))
+            else:
+                self._slices.appendleft((token, slices))
+        if self._slices:
+            self._woken.set()
+
+    @contextlib.contextmanager
+    def _failures_told(self, token: int) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, WorkbenchError):
+                logger.exception("a question to the engine")
+            self._post(Answer(token, None, error))

@@ -5,7 +5,7 @@ Nothing here imports torch; what comes back is numpy arrays, texts and numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -142,14 +142,15 @@ class Gallery:
     classes: tuple[str, ...]
 
 
-def gallery(whole: int, chosen: str, start: int, count: int = 120) -> Callable[[Engine, History], Gallery]:
-    """Test images of a generalist with its specialists, run ``whole``, by a filter of :data:`FILTERS`."""
+def gallery(whole: int, chosen: str, start: int, count: int = 120) -> Callable[[Engine, History], Generator[None, None, Gallery]]:
+    """Test images of a generalist with its specialists, run ``whole``, by a filter of :data:`FILTERS`; in slices, since the first
+    time what they say of every test image is worked out."""
 
-    def answer(engine: Engine, history: History) -> Gallery:
+    def answer(engine: Engine, history: History) -> Generator[None, None, Gallery]:
         past = history.past_run(whole)
         data = _data_of(past, engine)
         labels = data.test.labels.cpu().numpy()
-        generalist, combined = _predicted(_parents(past, history), past, data, engine, history)
+        generalist, combined = yield from _predicted(_parents(past, history), past, data, engine, history)
         wrong, missed = generalist != labels, combined != labels
         passing = {
             "all": np.ones(len(labels), bool),
@@ -296,13 +297,15 @@ def _parents(past: PastRun, history: History) -> tuple[int, ...]:
 
 def _predicted(
     parents: Sequence[int], past: PastRun, data: ResidentData, engine: Engine, history: History
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Generator[None, None, tuple[np.ndarray, np.ndarray]]:
     """The classes that generalist and all together predict of the test cases; those that the history keeps are rounded, so that
     two classes may be alike."""
     assert past.config.combination is not None
     stored = [history.weights_of(run) for run in parents]
     alone = engine.ensemble(stored[:1], "arithmetic", data)
     together = engine.combination(stored, past.config.combination, data)
+    for ensemble in (alone, together):
+        yield from engine.in_slices(ensemble, past.config.data, "test")
     logits = (engine.ensemble_logits(ensemble, past.config.data, "test") for ensemble in (alone, together))
     first, second = (found.argmax(dim=1).cpu().numpy() for found in logits)
     return first, second

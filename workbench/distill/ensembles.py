@@ -59,6 +59,9 @@ class LogitCache:
         self._limit = limit
         self._kept: OrderedDict[Hashable, Tensor] = OrderedDict()
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._kept
+
     def get(self, key: Hashable, compute: Callable[[], Tensor]) -> Tensor:
         """The logits kept under ``key``, computed where there are none."""
         if key not in self._kept:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,6 @@ BATCH_PIXELS = 2**23
 """A batch has at most so many values in it, so that the layers' outputs for large pictures fit into memory."""
 
 
-@torch.no_grad()
 def logits_on(
     model: nn.Module,
     data: ResidentData,
@@ -29,17 +28,24 @@ def logits_on(
 
     ``tick`` is told after each batch how many cases it had; what it raises ends the work.
     """
+    parts = []
+    for part in logits_in_batches(model, data, images, cases):
+        parts.append(part)
+        tick(len(part))
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def logits_in_batches(model: nn.Module, data: ResidentData, images: Tensor, cases: Tensor | None = None) -> Iterator[Tensor]:
+    """The logits of :func:`logits_on`, a batch after the other."""
     was_training = model.training
     model.eval()
     count = len(images) if cases is None else len(cases)
     size = max(1, min(BATCH, BATCH_PIXELS // images[0].numel()))
-    parts = []
     for start in range(0, count, size):
         batch = images[start : start + size] if cases is None else images[cases[start : start + size]]
-        parts.append(model(data.view(batch)).float())
-        tick(len(batch))
+        yield model(data.view(batch)).float()
     model.train(was_training)
-    return torch.cat(parts)
 
 
 def figures(logits: Tensor, labels: Tensor, split: str) -> dict[str, float]:
