@@ -73,6 +73,11 @@ def do_main_job(window: MainWindow, out: Path, look: str) -> None:
     QTest.mouseClick(window.history.buttons["compare"], Qt.MouseButton.LeftButton)
     wait_until(lambda: len(window.compare.plot.line_keys()) == 2)
     picture(window, out, f"compare-{look}")
+    window.tabs.setCurrentWidget(window.report)
+    wait_until(lambda: window.report.report is not None)
+    window.report.show_experiment(next(one.experiment for one in window.report.choice.experiments if one.name == "digits"))
+    wait_until(lambda: window.report.report is not None and bool(window.report.report.judged))
+    picture(window, out, f"report-{look}")
     window.tabs.setCurrentWidget(window.sweeps)
     wait_until(lambda: window.sweeps.choice.count() > 0)
     names = [window.sweeps.choice.itemText(place) for place in range(window.sweeps.choice.count())]

@@ -28,7 +28,7 @@ from workbench.history.writing import History
 from workbench.plan import ALONE
 from workbench.report import Figures, NoReport, Party, Report, combined, fidelity, judge, kept_interval, log_softmax
 from workbench.report_questions import labels_of, latencies
-from workbench.report_words import COLUMNS, chance, lines, sentence, trained_latency_note
+from workbench.report_words import COLUMNS, chance, latency_notes, lines, sentence
 from workbench.sweep import expand
 
 # Arithmetic
@@ -219,7 +219,7 @@ def test_that_without_labels_the_recorded_figures_still_stand(done: History) -> 
     assert [line.cells[1:3] for line in lines(bare)] == [line.cells[1:3] for line in lines(reported(done))]
     assert all(len(line.cells) == len(COLUMNS) for line in lines(bare))
     assert "*" in lines(bare)[-1].cells[-2]
-    assert trained_latency_note(bare)
+    assert latency_notes(bare, None)[0].startswith("* the median as each run ended")
 
 
 def test_that_predictions_on_other_test_images_are_left_out(done: History) -> None:
@@ -342,6 +342,7 @@ def test_that_latency_is_measured_with_the_stored_weights(done: History) -> None
         assert all(0 < one.median <= one.p95 for one in times.values())
     parts = sum(measured.of[f"member {run}"][1].median for run in (1, 2))
     assert measured.of["ensemble"][1].median == pytest.approx(parts, rel=0.5)
+    assert latency_notes(report, measured)[0].startswith("The student names the class of 1 image in 1/")
     shown = lines(report, measured)
     assert " / " in shown[0].cells[-1]
 

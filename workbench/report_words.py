@@ -147,6 +147,24 @@ def _cells(party: Party, latencies: Latencies | None) -> list[str]:
     return [*cells, f"{_short(trained)}*" if trained is not None else "–", "–"]
 
 
+def latency_notes(report: Report, latencies: Latencies | None) -> list[str]:
+    """What is to be said of the latencies below the table, a sentence each."""
+    if latencies is None:
+        note = trained_latency_note(report)
+        return [note] if note else []
+    of = [latencies.of.get(key, {}) for key in ("ensemble", "student")]
+    ratios = {batch: of[0][batch].median / of[1][batch].median for batch in BATCHES if all(batch in one for one in of)}
+    faster = " and ".join(
+        f"{_images(batch)} in {f'1/{ratio:.2g}' if ratio >= 1 else f'{1 / ratio:.2g} times'}" for batch, ratio in ratios.items()
+    )
+    compared = [f"The student names the class of {faster} of the {report.ensemble}'s time."] if faster else []
+    return [*compared, latencies.words(), *(f"{one[:1].upper()}{one[1:]}." for one in latencies.missing)]
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"
+
+
 def trained_latency_note(report: Report) -> str:
     """What the * in the table means, empty where there is none."""
     there = any(one.trained_latency is not None for one in report.parties)

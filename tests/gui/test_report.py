@@ -206,6 +206,14 @@ def test_that_specialists_are_folded_into_their_combination(history: History, al
     assert "combination" in screen.headline.text()
 
 
+def test_that_of_a_large_ensemble_only_baseline_and_student_are_compared(history: History, alone: Alone) -> None:
+    launch(history, tiny(teachers=[{"model": "mlp", "units": 4, "count": 13}], teacher_training__epochs=1))
+    screen = alone()
+    with QtWait(screen.compare_wanted) as wanted:
+        screen.compare.click()
+    assert wanted == [[14, 15]]
+
+
 def test_that_many_teachers_are_folded_away_and_unfolded_by_a_click(history: History, alone: Alone) -> None:
     launch(history, tiny(teachers=[{"model": "mlp", "units": 8, "count": 4}], distillation__baseline=False))
     screen = alone()
@@ -256,7 +264,7 @@ def test_that_an_experiment_is_found_by_typing_a_part_of_its_name_or_its_number(
     screen = alone()
     assert screen.report is not None
     assert screen.report.experiment == 2
-    for typed, number in (("OF ALL", 1), ("#2", 2), ("1", 1)):
+    for typed, number in (("all FIRST", 1), ("#2", 2), ("1", 1)):
         screen.choice.edit.setFocus()
         screen.choice.edit.selectAll()
         qtbot.keyClicks(screen.choice.edit, typed)

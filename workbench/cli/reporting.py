@@ -17,7 +17,7 @@ from workbench.history import reading
 from workbench.history.database import open_for_reading
 from workbench.history.reported import labels_wanted, report_of
 from workbench.report import Labels, Latencies, Party, Report
-from workbench.report_words import COLUMNS, chance, lines, sentence, trained_latency_note
+from workbench.report_words import COLUMNS, chance, latency_notes, lines, sentence
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -50,9 +50,8 @@ def report(experiment: int, latency: bool, history: Path, folders: tuple[Path, .
             click.echo(more)
     click.echo("")
     click.echo(_table(found, measured))
-    for more in (measured.words(), *measured.missing) if measured else (trained_latency_note(found),):
-        if more:
-            click.echo(more)
+    for more in latency_notes(found, measured):
+        click.echo(more)
 
 
 def _labels(database: Database, history: Path, run: int, folders: tuple[Path, ...]) -> Labels:

@@ -65,6 +65,11 @@ class ConfusionMap(QWidget):
         self.setAccessibleDescription(self._legend())
         self.dress()
 
+    def forget_choice(self) -> None:
+        """No cell is chosen any more."""
+        self.chosen = None
+        self.update()
+
     def dress(self) -> None:
         """Take the colours of the theme."""
         colours = theme.current()

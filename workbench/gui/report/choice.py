@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QStringListModel, Qt, Signal
+from PySide6.QtCore import QRegularExpression, QSortFilterProxyModel, QStringListModel, Signal
 from PySide6.QtWidgets import QComboBox, QCompleter, QLineEdit, QSizePolicy
 
 from workbench.gui.forms import Wheelless
@@ -27,20 +27,24 @@ class ExperimentChoice(QComboBox):
         self.setLineEdit(self.edit)
         self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.setModel(self._texts)
-        completer = QCompleter(self._texts, self)
-        completer.setFilterMode(Qt.MatchFlag.MatchContains)
-        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self._matching = QSortFilterProxyModel(self)
+        self._matching.setSourceModel(self._texts)
+        completer = QCompleter(self._matching, self)
+        completer.setCompletionMode(QCompleter.CompletionMode.UnfilteredPopupCompletion)
         completer.setMaxVisibleItems(SHOWN)
-        self.setCompleter(completer)
+        self.setCompleter(None)  # type: ignore[arg-type]
+        self.edit.textEdited.connect(self._filter)  # before the completer, which then shows what matches
+        self.edit.setCompleter(completer)
+        completer.activated.connect(lambda text: self._pick(self.findText(text)))
         self.setMaxVisibleItems(SHOWN)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(30)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Experiment")
-        self.setToolTip("Choose an experiment, or type a part of its name or its number. Finished ones come first, newest first.")
+        self.setToolTip("Choose an experiment, or type parts of its name, or its number. Finished ones come first, newest first.")
         self.installEventFilter(Wheelless(self))
         self.activated.connect(self._choose)
-        self.edit.setPlaceholderText("Part of a name, or a number")
+        self.edit.setPlaceholderText("Parts of a name, or a number")
         self.edit.returnPressed.connect(self._choose_first)
         self.edit.editingFinished.connect(self._restore)
 
@@ -60,20 +64,29 @@ class ExperimentChoice(QComboBox):
         self.setCurrentIndex(next((at for at, one in enumerate(self.experiments) if one.experiment == experiment), -1))
         self.edit.setCursorPosition(0)
 
+    def _filter(self, text: str) -> None:
+        """Offer those that have each of the words typed, in any order."""
+        words = "".join(f"(?=.*{QRegularExpression.escape(word)})" for word in text.split())
+        self._matching.setFilterRegularExpression(
+            QRegularExpression(f"^{words}", QRegularExpression.PatternOption.CaseInsensitiveOption)
+        )
+
+    def _pick(self, place: int) -> None:
+        self.setCurrentIndex(place)
+        self._choose(place)
+
     def _choose(self, place: int) -> None:
         if 0 <= place < len(self.experiments) and self.experiments[place].experiment != self._current:
             self._current = self.experiments[place].experiment
             self.chosen.emit(self._current)
 
     def _choose_first(self) -> None:
-        """Return takes the first that has what was typed in it; a number alone is first an experiment's own."""
+        """Return takes the first that matches; a number alone is first an experiment's own."""
         text = self.edit.text().strip().lower()
-        matching = [at for at, one in enumerate(self.experiments) if text in one.words().lower()]
+        matching = [at for at, one in enumerate(self.experiments) if all(word in one.words().lower() for word in text.split())]
         own = [at for at, one in enumerate(self.experiments) if str(one.experiment) == text.removeprefix("#")]
         if text and (own or matching):
-            place = (own or matching)[0]
-            self.setCurrentIndex(place)
-            self._choose(place)
+            self._pick((own or matching)[0])
 
     def _restore(self) -> None:
         """What was typed and chosen nothing is taken back."""

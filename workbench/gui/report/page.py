@@ -8,7 +8,7 @@ from collections.abc import Callable
 from PySide6.QtGui import QImage
 
 from workbench.report import Latencies, Report
-from workbench.report_words import COLUMNS, chance, lines, sentence, trained_latency_note
+from workbench.report_words import COLUMNS, chance, latency_notes, lines, sentence
 
 SHARPNESS = 2
 """Pixels of a picture for one of the page."""
@@ -33,7 +33,6 @@ def page(report: Report, latencies: Latencies | None, pictures: dict[str, QImage
 
     about = f"{report.name} #{report.experiment}" + (f", on {report.dataset}" if report.dataset else "")
     notes = ([f"The experiment is {report.status}: {report.message}."] if report.message else []) + list(report.notes)
-    under = [latencies.words(), *latencies.missing] if latencies else [trained_latency_note(report)]
     parts = [
         '<!doctype html><html><head><meta charset="utf-8">',
         f"<title>{html.escape(about)}</title><style>{STYLE}</style></head><body>",
@@ -42,7 +41,7 @@ def page(report: Report, latencies: Latencies | None, pictures: dict[str, QImage
         said(chance(report), "faint"),
         *(said(note) for note in notes),
         _table(report, latencies),
-        *(said(words, "faint") for words in under),
+        *(said(words, "faint") for words in latency_notes(report, latencies)),
     ]
     for title, kind, across in (("Calibration", "reliability ", 3), ("Confusions", "confusion ", 2)):
         names = [name for name in pictures if name.startswith(kind)]

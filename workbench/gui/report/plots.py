@@ -18,6 +18,7 @@ from workbench.report import BINS, Party
 COLOURS = {"ensemble": 2, "baseline": 1, "student": 0, "corrected": 3, "alone": 5}
 """Which of the theme's curve colours a party has."""
 
+WIDEST = 640
 HINT = "Point at a bar to read it."
 
 
@@ -143,6 +144,7 @@ class Calibration(QWidget):
         self.readout.setMinimumHeight(2 * self.readout.fontMetrics().height())
         self.readout.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._row = QHBoxLayout()
+        self._row.addStretch(0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.over, 0, Qt.AlignmentFlag.AlignLeft)
@@ -168,9 +170,10 @@ class Calibration(QWidget):
             gone.deleteLater()
         while len(self.plots) < len(groups):
             made = ReliabilityPlot()
+            made.setMaximumWidth(WIDEST)
             made.scene().sigMouseMoved.connect(lambda scene, plot=made: self._read(plot, scene))
             self.plots.append(made)
-            self._row.addWidget(made, 1)
+            self._row.insertWidget(len(self.plots) - 1, made, 1)
         for plot, group in zip(self.plots, groups, strict=True):
             plot.setTitle(None)
             plot.show_parties(group)

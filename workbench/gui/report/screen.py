@@ -30,12 +30,15 @@ from workbench.gui.run_feed import AskHistory
 from workbench.history.reported import Reportable, labels_wanted, report_of, reportable
 from workbench.report import Labels, Latencies, NoReport, Report
 from workbench.report_questions import labels_of, latencies
-from workbench.report_words import chance, confusions, sentence, spread, trained_latency_note
+from workbench.report_words import chance, confusions, latency_notes, sentence, spread
 
 AskEngine = Callable[[Hashable, Any, Callable[[Any], None], Callable[[Exception], None] | None], None]
 WIDE = 1650
 """Pixels from which on there is room for three confusion matrices."""
 NONE_YET = "No experiment yet.\n\nLaunch one in Set up: its ensemble, baseline and student are laid beside each other here."
+AWAITED = "What needs the labels of the test images comes as soon as the engine has read them."
+MOST_COMPARED = 12
+"""Curves of more runs than these over each other show little: then the ensemble's are left out."""
 Read = tuple[Report | None, int | None]
 
 
@@ -68,6 +71,7 @@ class ReportScreen(QWidget):
         self._wanted: int | None = None
         self._run: int | None = None
         self._latencies: dict[int, Latencies] = {}
+        self._measuring = False
         self._saving = Saving(self, ask_history)
         self._saving.said.connect(self.said)
         self._saving.told.connect(self.told)
@@ -111,9 +115,8 @@ class ReportScreen(QWidget):
         self.sweep = label("", "faint", wrap=True)
         self.show_sweep = _button("Show in Sweeps", "All points of the sweep, seeds taken together.", self._to_sweep)
         row = QHBoxLayout()
-        row.addWidget(self.sweep)
         row.addWidget(self.show_sweep)
-        row.addStretch(1)
+        row.addWidget(self.sweep, 1)
         self.table, self.under_table = PartyTable(), label("", "faint", wrap=True)
         self.table.wanted.connect(self.select_wanted)
         self.calibration, self.bars = Calibration(), ClassBars()
@@ -173,7 +176,12 @@ class ReportScreen(QWidget):
     def resizeEvent(self, event: Any) -> None:
         """As many confusion matrices as there is room for."""
         super().resizeEvent(event)
-        self._columns[1].setVisible(self.width() >= WIDE)
+        self._show_columns()
+
+    def _show_columns(self) -> None:
+        offered = self.map_choices[0].count()
+        self._columns[1].setVisible(self.width() >= WIDE and offered > 2)
+        self._columns[2].setVisible(offered > 1)
 
     # Reading
 
@@ -192,6 +200,7 @@ class ReportScreen(QWidget):
         """Expect no answers any more: whoever was asked is gone, and the experiments may be others."""
         self.report = self._wanted = self._run = None
         self._latencies.clear()
+        self._measured()
         self.choice.show_experiments([], None)
         self.pages.setCurrentIndex(0)
 
@@ -220,6 +229,10 @@ class ReportScreen(QWidget):
         if self.report is None or self.report.experiment != experiment:
             self._show(report)
             self.area.verticalScrollBar().setValue(0)
+            for one in self.maps:
+                one.forget_choice()
+            if self._run is not None:
+                _say(self.notes, "\n".join(filter(None, [self.notes.text(), AWAITED])))
         if self._run is None:
             self._complete(experiment, None, "Nothing of it has begun yet.")
             return
@@ -265,8 +278,9 @@ class ReportScreen(QWidget):
             chosen.clear()
             chosen.addItems(list(offered))
             chosen.setCurrentIndex(max(0, chosen.findText(before if before in offered else default)))
+        self._show_columns()
         self._fill_maps()
-        self.measure.setEnabled(bool(report.timed))
+        self.measure.setEnabled(bool(report.timed) and not self._measuring)
 
     def _fill_table(self) -> None:
         report = self.report
@@ -276,8 +290,7 @@ class ReportScreen(QWidget):
         self.table.show_report(report, measured)
         members = [one for one in report.parties if one.inside]
         folded = [f"One by one: {words}."] if len(members) > MOST_UNFOLDED and (words := spread(members)) else []
-        about = [measured.words(), *(f"{words}." for words in measured.missing)] if measured else [trained_latency_note(report)]
-        _say(self.under_table, "\n".join(filter(None, [*folded, *about])))
+        _say(self.under_table, "\n".join([*folded, *latency_notes(report, measured)]))
 
     def _fill_maps(self) -> None:
         if self.report is None:
@@ -295,29 +308,35 @@ class ReportScreen(QWidget):
         if self.report is None or self._run is None:
             return
         experiment = self.report.experiment
+        self._measuring = True
         self.measure.setEnabled(False)
         self.measure.setText("Measuring…")
 
-        def over() -> None:
-            self.measure.setText("Measure latency")
-            self.measure.setEnabled(bool(self.report and self.report.timed))
-
         def answered(measured: Latencies) -> None:
-            over()
+            self._measured()
             self._latencies[experiment] = measured
             self._fill_table()
 
         def failed(error: Exception) -> None:
-            over()
+            self._measured()
             self.said.emit(f"{str(error)[:1].upper()}{str(error)[1:]}.")
 
         self._ask_engine("latency", latencies(self._run, self.report.timed), answered, failed)
 
-    def _runs(self) -> list[int]:
-        return list(dict.fromkeys(run for one in self.report.parties for run in one.runs)) if self.report else []
+    def _measured(self) -> None:
+        self._measuring = False
+        self.measure.setText("Measure latency")
+        self.measure.setEnabled(bool(self.report and self.report.timed))
+
+    def _runs(self, *, ensemble: bool = True) -> list[int]:
+        """The runs of the report, each once."""
+        parties = self.report.parties if self.report else ()
+        wanted = [one for one in parties if ensemble or (one.key != "ensemble" and not one.inside)]
+        return list(dict.fromkeys(run for one in wanted for run in one.runs))
 
     def _compare(self) -> None:
-        self.compare_wanted.emit(self._runs())
+        runs = self._runs()
+        self.compare_wanted.emit(runs if len(runs) <= MOST_COMPARED else self._runs(ensemble=False))
 
     def _select(self) -> None:
         self.select_wanted.emit(self._runs())
