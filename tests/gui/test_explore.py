@@ -251,6 +251,15 @@ class TestParallelCoordinates:
         screen.reload()
         assert screen.parallel.names() == ["w", "student.units", "seed", "test_accuracy", "T"]
 
+    def test_that_fields_and_axes_are_remembered(self, qtbot: QtBot, screen: ExploreScreen, plot: ParallelPlot) -> None:
+        plot.move_axis("T", 3)
+        screen.scatter.set_fields(["test_nll", "test_errors", ""])
+        screen.hide()
+        again = ExploreScreen(lambda *_: None, lambda *_: None)
+        qtbot.addWidget(again)
+        assert again.parallel.axes == ["w", "student.units", "seed", "T", "test_accuracy"]
+        assert again.scatter.fields() == ["test_nll", "test_errors", ""]
+
     def test_that_axes_are_taken_away_by_their_cross_and_added_by_name(
         self, qtbot: QtBot, screen: ExploreScreen, plot: ParallelPlot
     ) -> None:
@@ -303,6 +312,10 @@ class TestWhatMattered:
         assert [table.item(row, 0).text() for row in range(2)] == ["distillation.temperature", "seed"]
         assert table.item(0, 2).text() == "+1.00   more is better"
         assert table.item(0, 3).text() == "4"
+        screen.show_runs(range(1, 9))
+        qtbot.waitUntil(lambda: table.rowCount() == 0 and "at least 10 are needed" in screen.mattered.words.text(), timeout=WAIT)
+        screen.show_runs(None)
+        qtbot.waitUntil(lambda: table.rowCount() == 2, timeout=WAIT)
         qtbot.mouseClick(screen.mattered.parallel, LEFT)
         qtbot.waitUntil(lambda: screen.parallel.plot.names == ["distillation.temperature", "seed", "test_accuracy"], timeout=WAIT)
         screen.tabs.setCurrentWidget(screen.mattered)
@@ -355,7 +368,8 @@ class TestWhichRuns:
         qtbot.waitUntil(lambda: screen.state.text().startswith("2 runs"), timeout=WAIT)
         assert screen.given.text() == "2 chosen runs"
         qtbot.mouseClick(screen.all_runs, LEFT)
-        qtbot.waitUntil(lambda: screen.state.text().startswith("6 runs"), timeout=WAIT)
+        qtbot.waitUntil(lambda: screen.state.text().startswith("5 runs"), timeout=WAIT)
+        assert screen.roles.currentText() == "Students and baselines"
         assert not screen.all_runs.isVisible()
 
     def test_that_only_these_goes_on_with_the_chosen_runs(

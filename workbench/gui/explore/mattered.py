@@ -103,10 +103,9 @@ class MatteredPage(QWidget):
         """The figures to choose among."""
         self.figure.offer([one for one in fields if one.kind == "number" and one.group != "Settings"])
 
-    def wait(self) -> None:
-        """Say that the answer is being worked out."""
-        if self.answer is None:
-            self.words.setText("Working it out…")
+    def wait(self, runs: int) -> None:
+        """Say that an answer about so many runs is being worked out, in the place of another one."""
+        self.show_answer(Answer(figure="", runs=runs, trouble=f"Growing trees over {runs:,} run{'s' * (runs != 1)}…"))
 
     def show_answer(self, answer: Answer) -> None:
         """Show what mattered."""

@@ -51,6 +51,7 @@ class ExploreScreen(QWidget):
         self._answered: tuple[Any, ...] = ()
         self._count = 0
         self._filter = ""
+        self._role = 0
         self._known: Vocabulary | None = None
         self.scatter, self.parallel, self.mattered = ScatterPage(), ParallelPage(), MatteredPage()
         self.tabs = QTabWidget()
@@ -138,11 +139,14 @@ class ExploreScreen(QWidget):
 
     def show_runs(self, runs: Sequence[int] | None) -> None:
         """Explore these runs, whatever their roles, or all of the history."""
-        self._runs = None if runs is None else tuple(runs)
-        if runs is not None:
+        if runs is None and self._runs is not None:
+            self.roles.setCurrentIndex(self._role)
+        elif runs is not None:
+            self._role = self.roles.currentIndex() if self._runs is None else self._role
             self.roles.setCurrentText("All roles")
             self.filter.clear()
             self._filter = ""
+        self._runs = None if runs is None else tuple(runs)
         self._settle.stop()
         self.reload()
 
@@ -158,10 +162,8 @@ class ExploreScreen(QWidget):
         if not self.isVisible():
             return
         wanted, page, known = self.wanted(), self.tabs.currentWidget(), self._known
-        self._remember()
         if page is self.mattered:
             figure = self.mattered.figure.name
-            self.mattered.wait()
             read = partial(varied, figure=figure, wanted=wanted, known=known)
             self._ask("explore", read, partial(self._weigh, figure=figure, wanted=wanted))
         else:
@@ -180,6 +182,13 @@ class ExploreScreen(QWidget):
         super().showEvent(event)
         self._known = None
         self.reload()
+
+    def hideEvent(self, event: Any) -> None:
+        """Remember what was looked at."""
+        super().hideEvent(event)
+        stored = QSettings()
+        stored.setValue("explore/scatter", self.scatter.fields())
+        stored.setValue("explore/axes", self.parallel.own_axes())
 
     def dress(self) -> None:
         """Take the colours of the theme."""
@@ -226,6 +235,8 @@ class ExploreScreen(QWidget):
         key = (found.version, wanted, figure)
         if key == self._answered:
             return
+        if key[1:] != self._answered[1:]:
+            self.mattered.wait(len(found.table))
 
         def answered(answer: Answer) -> None:
             self._answered = key
@@ -248,11 +259,6 @@ class ExploreScreen(QWidget):
         self.compare.setToolTip(f"Lay the curves of the chosen runs over each other, of {COMPARED_AT_MOST} at most.")
         for button in (self.none, self.only, self.select):
             button.setEnabled(bool(chosen))
-
-    def _remember(self) -> None:
-        stored = QSettings()
-        stored.setValue("explore/scatter", self.scatter.fields())
-        stored.setValue("explore/axes", self.parallel.own_axes())
 
     def _recall(self) -> None:
         """Begin with the fields that were looked at last; whatever is not usable is left alone."""
