@@ -20,7 +20,7 @@ from sqlite_utils import Database
 from workbench.claims import scoreboard
 from workbench.history.database import back_up, files_folder, open_database, open_for_reading, writing
 from workbench.history.reference import DATABASE, FILES, TAG
-from workbench.history.writing import extended
+from workbench.history.storing import extended
 from workbench.paths import resources_folder
 
 POINTS = 40

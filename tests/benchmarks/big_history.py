@@ -379,7 +379,7 @@ def message(run: Run, step: int) -> str:
 
 
 def summed(step: np.ndarray, value: np.ndarray) -> dict[str, float]:
-    """The summary of a curve, as :func:`workbench.history.writing.extended` makes it point by point."""
+    """The summary of a curve, as :func:`workbench.history.storing.extended` makes it point by point."""
     pairs = np.empty(len(step), dtype=[("step", "<i8"), ("value", "<f8")])
     pairs["step"], pairs["value"] = step, value
     extremes = {"last": float(value[-1]), "lowest": float(value.min()), "highest": float(value.max())}

@@ -6,7 +6,6 @@ import functools
 import json
 import math
 import secrets
-import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,13 +31,11 @@ from workbench.history.reading import (
     sweep_of,
     sweep_state,
 )
+from workbench.history.storing import store
 from workbench.paths import free_space
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-Summary = tuple[float, float, float, int, int]
-"""(last, lowest, highest, count, CRC-32) of a metric's points."""
 
 
 def _patient(method: Callable[Concatenate[History, P], R]) -> Callable[Concatenate[History, P], R]:
@@ -509,30 +506,7 @@ class History:
         if not batch:
             return
         with writing(self._database):
-            attempts = {run: self._attempt(run) for run in {metrics.run for metrics in batch}}
-            summaries: dict[tuple[int, str], Summary] = {}
-            for metrics in batch:
-                self._database.execute(
-                    "INSERT OR IGNORE INTO points VALUES (?, ?, ?, ?, ?)",
-                    [metrics.run, metrics.step, metrics.epoch, metrics.elapsed, attempts[metrics.run]],
-                )
-                for name, value in metrics.values:
-                    if not math.isfinite(value):
-                        row = [metrics.run, name, metrics.step, str(value)]
-                        self._database.execute("INSERT OR IGNORE INTO nonfinite VALUES (?, ?, ?, ?)", row)
-                        continue
-                    row = [metrics.run, name, metrics.step, value]
-                    if self._database.execute("INSERT OR IGNORE INTO metrics VALUES (?, ?, ?, ?)", row).rowcount:
-                        key = (metrics.run, name)
-                        summaries[key] = extended(summaries.get(key) or self._summary(*key), metrics.step, value)
-            for (run, name), summary in summaries.items():
-                self._database.execute("INSERT OR REPLACE INTO summary VALUES (?, ?, ?, ?, ?, ?, ?)", [run, name, *summary])
-            for metrics in batch:
-                self._database.execute(
-                    "UPDATE runs SET step = max(step, ?), epochs = max(epochs, ?), train_seconds = max(train_seconds, ?)"
-                    " WHERE id = ?",
-                    [metrics.step, metrics.epoch, metrics.elapsed, metrics.run],
-                )
+            store(self._database, batch)
 
     @_patient
     def record_figures(self, run: int, figures: Mapping[str, float]) -> None:
@@ -663,19 +637,3 @@ class History:
         marks = ", ".join("?" * len(row))
         cursor = self._database.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", list(row.values()))
         return int(cursor.lastrowid or 0)
-
-    def _attempt(self, run: int) -> int:
-        row = self._database.execute("SELECT attempt FROM runs WHERE id = ?", [run]).fetchone()
-        return int(row[0])
-
-    def _summary(self, run: int, metric: str) -> Summary | None:
-        row = self._database.execute(
-            "SELECT last, lowest, highest, count, crc FROM summary WHERE run = ? AND metric = ?", [run, metric]
-        ).fetchone()
-        return tuple(row) if row else None
-
-
-def extended(summary: Summary | None, step: int, value: float) -> Summary:
-    """The summary after one more point."""
-    _, lowest, highest, count, crc = summary or (value, value, value, 0, 0)
-    return value, min(lowest, value), max(highest, value), count + 1, zlib.crc32(struct.pack("<qd", step, value), crc)
