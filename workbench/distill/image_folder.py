@@ -19,6 +19,8 @@ EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif"
 FORMATS = frozenset({"PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM"})
 VALIDATION = ("val", "valid", "validation")
 TEST_SHARE = 0.2
+ORIENTATION = 0x0112
+"""The EXIF tag that says how a camera was held."""
 LARGEST = 64_000_000
 """Pixels of the largest picture that is decoded."""
 
@@ -140,7 +142,7 @@ def decode(
         if index % 50 == 0:
             tell("Decoding pictures", index, len(paths), "pictures")
         try:
-            image = _picture(path, fitted, channels)
+            image = picture(path, fitted, channels)
         except DataError:
             if broken is None:
                 raise
@@ -154,26 +156,48 @@ def decode(
     return images[:done]
 
 
-def _picture(path: Path, size: tuple[int, int], channels: int) -> Pixels:
-    """One picture (C, H, W) of a ``size`` given as Pillow does, width first."""
+def picture(path: Path, size: tuple[int, int], channels: int, remarks: list[str] | None = None) -> Pixels:
+    """One picture (C, H, W) of a ``size`` given as Pillow does, width first; :func:`decode` says of what it makes it.
+
+    What a person may not expect, such as an animation of which the first frame is taken, is said in ``remarks``.
+    """
     try:
+        if path.exists() and not path.is_file():  # to open a pipe waits for whoever writes into it
+            raise DataError(f"{path} is not a file that can be read: replace or remove it")
         with Image.open(path, formats=tuple(FORMATS & Image.OPEN.keys())) as opened:
             if opened.width * opened.height > LARGEST:
                 raise Image.DecompressionBombError
+            if remarks is not None:
+                remarks += _remarks(opened)
             opened.draft(opened.mode, (2 * size[0], 2 * size[1]))
             opened.load()
-            picture = _eight_bit(path, ImageOps.exif_transpose(opened))
-            picture = picture.convert("L" if channels == 1 else "RGB")
-        fitted = np.asarray(ImageOps.fit(picture, size, method=Image.Resampling.BILINEAR))
+            upright = _eight_bit(path, ImageOps.exif_transpose(opened))
+            plain = upright.convert("L" if channels == 1 else "RGB")
+        fitted = np.asarray(plain if plain.size == size else ImageOps.fit(plain, size, method=Image.Resampling.BILINEAR))
     except DataError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise DataError(f"{path} is too large: a picture may have {LARGEST / 1e6:.0f} megapixels") from None
+    except FileNotFoundError:
+        raise DataError(f"{path} is not there") from None
     except PermissionError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    except Exception:  # on a damaged file Pillow's readers raise nearly anything
-        raise DataError(f"{path} is not a picture that can be decoded: replace or remove it") from None
+    except Exception as error:  # on a damaged file Pillow's readers raise nearly anything
+        cut = "is cut off and " if "truncated" in str(error) else ""
+        raise DataError(f"{path} {cut}is not a picture that can be decoded: replace or remove it") from None
     return fitted[None] if channels == 1 else fitted.transpose(2, 0, 1)
+
+
+def _remarks(opened: Image.Image) -> list[str]:
+    """What is said of a picture before it is decoded."""
+    found = []
+    if getattr(opened, "is_animated", False):
+        found.append("the first of several frames")
+    if max(opened.size) == 1:
+        found.append("a single pixel")
+    if opened.getexif().get(ORIENTATION, 1) != 1:
+        found.append("turned upright")
+    return found
 
 
 def _eight_bit(path: Path, picture: Image.Image) -> Image.Image:

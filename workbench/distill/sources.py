@@ -41,6 +41,7 @@ __all__ = [
     "OwnImages",
     "RawData",
     "Tell",
+    "as_own",
     "cache_folder",
     "catalogue",
     "data_folders",
@@ -182,14 +183,18 @@ def load_own(
     found, broken = image_folder.pictures_below(folder)
     if not found and not broken:
         raise DataError(f"{folder} has no images: name a folder that holds some")
-    upright = config.dataset in BUILT_IN or bool(idx.found_files(Path(os.path.expanduser(config.dataset))))
-    config = dataclasses.replace(config, transpose=config.transpose and not upright)
-    pixels = image_folder.decode(found, config, tell, cancelled, shape=shape, broken=broken)
+    pixels = image_folder.decode(found, as_own(config), tell, cancelled, shape=shape, broken=broken)
     names = tuple(sorted(str(path.relative_to(folder)) for path in broken))
     if not len(pixels):
         raise DataError(f"{folder} has no image that can be read: {image_folder.some(names)} cannot")
     content = digest((), (Arrays(images=pixels, labels=np.full(len(pixels), -1, np.int64)),))
     return OwnImages(folder=folder, images=pixels, digest=content, broken=names)
+
+
+def as_own(config: DataConfig) -> DataConfig:
+    """How a person's own pictures are read beside a data set: see :func:`load_own`."""
+    upright = config.dataset in BUILT_IN or bool(idx.found_files(Path(os.path.expanduser(config.dataset))))
+    return dataclasses.replace(config, transpose=config.transpose and not upright)
 
 
 def own_stamp(images: str) -> Hashable:

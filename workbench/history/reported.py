@@ -57,7 +57,7 @@ def reportable(database: Database, *, reference: bool = True) -> list[Reportable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Cast:
+class Cast:
     """Whose runs are what. ``members`` are those the student learned from, ``whole`` the run of a generalist together with
     its specialists, ``combination`` a run that says how these are combined."""
 
@@ -77,8 +77,8 @@ class _Cast:
 
 def labels_wanted(database: Database, experiment: int) -> int | None:
     """The run whose data set has the labels that a report needs; None where no run has begun."""
-    anchor = _cast(database, experiment).anchor
-    return anchor.id if anchor is not None and _digests(database, [anchor.id])[anchor.id] else None
+    anchor = cast_of(database, experiment).anchor
+    return anchor.id if anchor is not None and digests(database, [anchor.id])[anchor.id] else None
 
 
 def report_of(database: Database, experiment: int, labels: Labels | None = None, why: str = "") -> Report:
@@ -94,7 +94,7 @@ def report_of(database: Database, experiment: int, labels: Labels | None = None,
     ).fetchone()
     if row is None:
         raise NoReport(f"there is no experiment {experiment} in this history; see `workbench runs`")
-    cast = _cast(database, experiment)
+    cast = cast_of(database, experiment)
     parties, notes = _parties(database, cast), [why] if why else []
     if labels is not None:
         parties, more = _judged(database, cast, parties, labels)
@@ -115,7 +115,8 @@ def report_of(database: Database, experiment: int, labels: Labels | None = None,
     return replace(report, kept=_kept(report))
 
 
-def _cast(database: Database, experiment: int) -> _Cast:
+def cast_of(database: Database, experiment: int) -> Cast:
+    """Who stands in an experiment; nobody where there is none of that number."""
     binned = {row[0] for row in database.execute("SELECT run FROM bin").fetchall()}
     rows = reading.experiment_rows(database, experiment)
     (config,) = database.execute("SELECT config FROM experiments WHERE id = ?", [experiment]).fetchone() or ("{}",)
@@ -134,7 +135,7 @@ def _cast(database: Database, experiment: int) -> _Cast:
     here = {one.id: one for one in rows} | {one.id: one for one in reading.list_runs(database, learned)}
     here |= {one.id: one for one in rows}
     how = next((one for one in (student, whole) if one is not None and _combines(database, one)), None)
-    return _Cast(
+    return Cast(
         members=tuple(here[run] for run in learned if run in here),
         whole=whole,
         combination=how.id if how else 0,
@@ -154,14 +155,14 @@ def _combines(database: Database, run: RunRow) -> bool:
     return bool(row[0])
 
 
-def _digests(database: Database, runs: Sequence[int]) -> dict[int, str]:
+def digests(database: Database, runs: Sequence[int]) -> dict[int, str]:
     """The digest of each run's data set, without that of own images; empty where it has not begun."""
     marks = ", ".join("?" * len(runs))
     rows = database.execute(f"SELECT id, coalesce(data_digest, '') FROM runs WHERE id IN ({marks})", list(runs)).fetchall()
     return {row[0]: row[1].partition(":")[0] for row in rows}
 
 
-def _word(cast: _Cast) -> str:
+def _word(cast: Cast) -> str:
     if cast.combination:
         return "combination"
     return "teacher" if len(cast.members) == 1 else "ensemble"
@@ -170,10 +171,10 @@ def _word(cast: _Cast) -> str:
 # The parties, with the figures recorded
 
 
-def _parties(database: Database, cast: _Cast) -> list[Party]:
+def _parties(database: Database, cast: Cast) -> list[Party]:
     found = [_ensemble(cast)] if cast.members else []
     if len(cast.members) > 1:
-        names = _names(cast)
+        names = member_names(cast)
         found += [_alone(one, f"member {one.id}", name, inside="ensemble") for one, name in zip(cast.members, names, strict=True)]
     if cast.baseline is not None:
         found.append(_alone(cast.baseline, "baseline", "baseline"))
@@ -188,7 +189,8 @@ def _parties(database: Database, cast: _Cast) -> list[Party]:
     return found
 
 
-def _names(cast: _Cast) -> list[str]:
+def member_names(cast: Cast) -> list[str]:
+    """What the members of the ensemble are called, in their order."""
     if cast.combination:
         return ["generalist alone", *(f"specialist {place}" for place in range(1, len(cast.members)))]
     return [f"teacher {place}" for place in range(1, len(cast.members) + 1)]
@@ -210,7 +212,7 @@ def _alone(run: RunRow, key: str, name: str, *, inside: str = "") -> Party:
     )
 
 
-def _ensemble(cast: _Cast) -> Party:
+def _ensemble(cast: Cast) -> Party:
     """What the student learned from, as one: with what was recorded of it beside the student."""
     beside = cast.student.figures if cast.student is not None else {}
     own = cast.whole.figures if cast.whole is not None else cast.members[0].figures if len(cast.members) == 1 else {}
@@ -259,7 +261,7 @@ def _figures(stored: dict[str, float], before: str) -> Figures:
     )
 
 
-def _timed(cast: _Cast) -> tuple[Timed, ...]:
+def _timed(cast: Cast) -> tuple[Timed, ...]:
     """What latency can be measured of: done runs."""
     found = []
     if cast.members and all(one.status == "done" for one in cast.members):
@@ -277,14 +279,14 @@ def _timed(cast: _Cast) -> tuple[Timed, ...]:
 # What the predictions come to
 
 
-def _judged(database: Database, cast: _Cast, parties: list[Party], labels: Labels) -> tuple[list[Party], list[str]]:
+def _judged(database: Database, cast: Cast, parties: list[Party], labels: Labels) -> tuple[list[Party], list[str]]:
     """The parties with what their predictions come to, and what is to be said of those that have none."""
     notes = list[str]()
     runs = [run for one in parties for run in one.runs]
-    digests = _digests(database, runs)
+    of_run = digests(database, runs)
 
     def logs(run: RunRow) -> np.ndarray | None:
-        kept = reading.predictions(database, run.id) if digests.get(run.id, labels.digest) == labels.digest else None
+        kept = reading.predictions(database, run.id) if of_run.get(run.id, labels.digest) == labels.digest else None
         if kept is None or kept.shape != (len(labels.labels), len(labels.classes)) or not np.isfinite(kept).all():
             return None
         return log_softmax(kept)
