@@ -27,6 +27,7 @@ class ConfusionMap(QWidget):
     """
 
     cell_chosen = Signal(int, int)
+    across = "predicted class"
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,7 +192,7 @@ class ConfusionMap(QWidget):
     def _paint_numbers(self, painter: QPainter, area: QRectF, cell: float) -> None:
         colours = theme.current()
         font = painter.font()
-        longest = max((f"{count:,}" for count in self._matrix.ravel()), key=len) + ("+" if self._than else "")
+        longest = max((self._number(count) for count in self._matrix.ravel()), key=len)
         while font.pointSizeF() > 5 and QFontMetricsF(font).horizontalAdvance(longest) > cell - 4:
             font.setPointSizeF(font.pointSizeF() - 0.5)
         painter.save()
@@ -204,17 +205,21 @@ class ConfusionMap(QWidget):
             on_diagonal = colours.faint if right == predicted else dark if bright else light
             painter.setPen(QColor(on_diagonal))
             spot = QRectF(area.left() + predicted * cell, area.top() + right * cell, cell, cell)
-            painter.drawText(spot, Qt.AlignmentFlag.AlignCenter, _signed(count) if self._than else f"{count:,}")
+            painter.drawText(spot, Qt.AlignmentFlag.AlignCenter, self._number(count))
         painter.restore()
 
     def _paint_captions(self, painter: QPainter, area: QRectF) -> None:
         painter.setPen(QColor(theme.current().faint))
-        painter.drawText(QRectF(area.left(), 0, area.width(), CAPTION), Qt.AlignmentFlag.AlignHCenter, "predicted class")
+        painter.drawText(QRectF(area.left(), 0, area.width(), CAPTION), Qt.AlignmentFlag.AlignHCenter, self.across)
         painter.save()
         painter.translate(CAPTION - 4, area.bottom())
         painter.rotate(-90)
         painter.drawText(QRectF(0, -CAPTION + 4, area.height(), CAPTION), Qt.AlignmentFlag.AlignHCenter, "right class")
         painter.restore()
+
+    def _number(self, value: float) -> str:
+        """What stands in a cell."""
+        return f"{value:+,}".replace("-", "−") if self._than else f"{value:,}"
 
     def _legend(self) -> str:
         apart = self._matrix.copy()
@@ -228,7 +233,3 @@ class ConfusionMap(QWidget):
         right, predicted = np.unravel_index(int(apart.argmax()), apart.shape)
         most = self.words(int(right), int(predicted))
         return f"The stronger the colour, the more often; at most {most}. The diagonal, the right ones, is plain."
-
-
-def _signed(count: int) -> str:
-    return f"{count:+,}".replace("-", "−")

@@ -39,6 +39,7 @@ from workbench.gui.forms import label
 from workbench.gui.history.screen import HistoryScreen
 from workbench.gui.live.queue_panel import QueuePanel
 from workbench.gui.live.screen import LiveScreen
+from workbench.gui.look.screen import LookScreen
 from workbench.gui.menus import fill_menus
 from workbench.gui.paper.screen import PaperScreen
 from workbench.gui.preferences import Preferences
@@ -91,6 +92,7 @@ class MainWindow(QMainWindow):
         self.awake = Awake()
         self.executor, self.history_thread = self._threads()
         self.worker = Worker(self.feed.post)
+        self.quick, self.slow = Worker(self.feed.post, "quick look"), Worker(self.feed.post, "slow look")
         self.setup = SetupScreen(self._ask_engine)
         self.history = HistoryScreen(self._ask_history, self._change_history)
         self.queue = QueuePanel(self._ask_history, self._change_history, self.history.undo_stack)
@@ -101,6 +103,8 @@ class MainWindow(QMainWindow):
         self.report = ReportScreen(self._ask_history, self._ask_engine)
         self.paper = PaperScreen(self._ask_history)
         self.specialists = SpecialistsScreen(self._ask_history, self._ask_engine)
+        quick, slow = partial(self._look_by, self.quick), partial(self._look_by, self.slow)
+        self.look = LookScreen(self._ask_history, self._ask_engine, quick, slow, self.feed.drain)
         self.banner = Banner()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
@@ -114,6 +118,7 @@ class MainWindow(QMainWindow):
             "Report": self.report,
             "Paper": self.paper,
             "Specialists": self.specialists,
+            "Look": self.look,
         }
         for title, screen in screens.items():
             self.tabs.addTab(screen, title)
@@ -165,6 +170,7 @@ class MainWindow(QMainWindow):
         self.report.told.connect(self._tell)
         self.specialists.setup_wanted.connect(self._open_setup)
         self.specialists.said.connect(self.banner.say)
+        self.look.told.connect(self._tell)
         self.setup.said.connect(self.banner.say)
         self.setup.past_run_wanted.connect(self._choose_past_set_up)
         self.setup.teachers.past_wanted.connect(self._choose_past_run)
@@ -215,6 +221,16 @@ class MainWindow(QMainWindow):
     def _work(self, topic: Hashable, work: Callable[[], Any], answered: Callable[[Any], None]) -> None:
         self.feed.ask(("work", topic), lambda token: self.worker.ask(token, work), answered)
 
+    def _look_by(
+        self,
+        worker: Worker,
+        topic: Hashable,
+        work: Callable[[], Any],
+        answered: Callable[[Any], None],
+        failed: Callable[[Exception], None] | None,
+    ) -> None:
+        self.feed.ask(("look", topic), lambda token: worker.ask(token, work), answered, failed)
+
     def _change_history(self, topic: Hashable, change: Any, answered: Callable[[Any], None]) -> None:
         self._changes += 1
         self.feed.ask((topic, self._changes), lambda token: self.history_thread.change(token, change), answered)
@@ -249,7 +265,7 @@ class MainWindow(QMainWindow):
                     self.history.reload()
                     self.setup.refresh()
                 self.awake.keep(self.executor.busy and not isinstance(news, ExperimentFinished))
-                for screen in (self.paper, self.specialists, self.explore, self.report):
+                for screen in (self.paper, self.specialists, self.explore, self.report, self.look):
                     if isinstance(news, ExperimentFinished) and screen.isVisible():
                         screen.reload()
                 if isinstance(news, ExperimentFinished) and self.live.watched.finished:
@@ -459,6 +475,7 @@ class MainWindow(QMainWindow):
         self.sweeps.dress()
         self.report.dress()
         self.specialists.dress()
+        self.look.dress()
         self.setup.distillation.picture.update()
         self.setup.data.sheet.update()
 
@@ -469,10 +486,11 @@ class MainWindow(QMainWindow):
 
     def _show_reference(self) -> None:
         shown = self.preferences.reference
-        for screen in (self.history, self.sweeps, self.specialists, self.explore, self.report):
+        for screen in (self.history, self.sweeps, self.specialists, self.explore, self.report, self.look):
             screen.reference = shown
         self.history.reload()
         self.specialists.reload()
+        self.look.reload()
         self.explore.reload()
         self.report.reload()
         self.sweeps.reload()
@@ -575,6 +593,7 @@ class MainWindow(QMainWindow):
         self.engine_state.setText("starting the engine…")
         self.live.forget()
         self.specialists.forget()
+        self.look.forget()
         self.explore.forget()
         self.report.forget()
         self.banner.say(words)
@@ -609,14 +628,17 @@ class MainWindow(QMainWindow):
             self.hide()
         self.executor.close()
         self.history_thread.close()
-        self.worker.close()
+        self.look.own.stop()
+        for worker in (self.worker, self.quick, self.slow):
+            worker.close()
         self._joining = QTimer(self)
         self._joining.setInterval(JOIN_MILLISECONDS)
         self._joining.timeout.connect(lambda: self.close() if self._ended() else None)
         self._joining.start()
 
     def _ended(self) -> bool:
-        return self._closing and all(thread.join(0) for thread in (self.executor, self.history_thread, self.worker))
+        threads = (self.executor, self.history_thread, self.worker, self.quick, self.slow)
+        return self._closing and all(thread.join(0) for thread in threads)
 
     def _may_stop(self) -> bool:
         box = QMessageBox(self)

@@ -43,7 +43,7 @@ def fill_menus(window: MainWindow) -> dict[str, QAction]:
     _act(window, run, "Compare selected runs", "Ctrl+K", window.history.buttons["compare"].click)
     for place in range(window.tabs.count()):
         name = window.tabs.tabText(place)
-        _act(window, view, name, f"Ctrl+{place + 1}", partial(window.tabs.setCurrentIndex, place))
+        _act(window, view, name, f"Ctrl+{(place + 1) % 10}", partial(window.tabs.setCurrentIndex, place))
     view.addSeparator()
     shown = _act(window, view, "Reference runs", "", window.toggle_reference)
     shown.setCheckable(True)

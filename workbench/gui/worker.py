@@ -20,10 +20,10 @@ Work = Callable[[Hashable, Callable[[], Any], Callable[[Any], None]], None]
 class Worker:
     """Calls what it is asked for one after the other, on a thread that begins with the first of them."""
 
-    def __init__(self, post: Callable[[Answer], None]) -> None:
+    def __init__(self, post: Callable[[Answer], None], name: str = "worker") -> None:
         self._post = post
         self._asked: queue.SimpleQueue[tuple[int, Callable[[], Any]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="worker", daemon=False)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=False)
 
     def ask(self, token: int, work: Callable[[], Any]) -> None:
         """Have ``work`` called; its value is posted as an answer with that token."""

@@ -13,17 +13,18 @@ LOW, HIGH, STEPS = 0.5, 100.0, 460
 
 
 class TemperatureSlider(QWidget):
-    """From 0.5 to 100 by slider, up to 1000 by number; emits ``changed`` at every move."""
+    """From 0.5 to ``high`` by slider, up to 1000 by number; emits ``changed`` at every move."""
 
     changed = Signal()
 
-    def __init__(self, value: float = 4.0) -> None:
+    def __init__(self, value: float = 4.0, high: float = HIGH) -> None:
         super().__init__()
+        self._high = high
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, STEPS)
         self.slider.setPageStep(20)
         self.slider.setAccessibleName("Temperature slider")
-        self.slider.setToolTip("Temperature T, on a logarithmic scale from 0.5 to 100.")
+        self.slider.setToolTip(f"Temperature T, on a logarithmic scale from 0.5 to {high:g}.")
         self.number = NumberEdit(value)
         self.number.setAccessibleName("Temperature")
         self.number.setToolTip("Temperature T; above 0 and at most 1000.")
@@ -45,7 +46,7 @@ class TemperatureSlider(QWidget):
         self.number.set_number(value)
 
     def _slid(self, place: int) -> None:
-        value = LOW * (HIGH / LOW) ** (place / STEPS)
+        value = LOW * (self._high / LOW) ** (place / STEPS)
         self.number.set_number(float(f"{value:.2g}" if value < 10 else f"{value:.3g}"))
 
     def _typed(self) -> None:
@@ -55,7 +56,7 @@ class TemperatureSlider(QWidget):
     def _move_slider(self) -> None:
         value = self.value()
         if math.isfinite(value) and value > 0:
-            place = round(STEPS * math.log(value / LOW) / math.log(HIGH / LOW))
+            place = round(STEPS * math.log(value / LOW) / math.log(self._high / LOW))
             blocked = self.slider.blockSignals(True)
             self.slider.setValue(max(0, min(STEPS, place)))
             self.slider.blockSignals(blocked)

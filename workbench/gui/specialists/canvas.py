@@ -15,9 +15,11 @@ STROKE = 20.0
 
 
 class Canvas(QWidget):
-    """White on black, a stroke while the button is down; ``drawn`` comes at the end of each."""
+    """White on black, a stroke while the button is down; ``drawn`` comes at the end of each, ``changed`` at every move of the
+    pen and when all is taken away."""
 
     drawn = Signal()
+    changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,6 +41,7 @@ class Canvas(QWidget):
         """Begin anew."""
         self._picture.fill(QColor("black"))
         self.update()
+        self.changed.emit()
 
     def pixels(self) -> np.ndarray:
         """What is drawn, uint8 (FINE, FINE)."""
@@ -83,6 +86,7 @@ class Canvas(QWidget):
         painter.end()
         self._last = to
         self.update()
+        self.changed.emit()
 
     def paintEvent(self, _: QPaintEvent) -> None:
         """What is drawn, in a frame."""
