@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sqlite_utils import Database
@@ -72,41 +72,42 @@ def sides(database: Database, first: Sequence[int], second: Sequence[int]) -> Si
         for group in (first, second)
     ]
     found = Sides(first=tested[0], second=tested[1])
-    if not all(tested):
-        return _without(found, "Test errors are there once a run is done; one of the two sides has none yet.")
-    if any(row.role == "specialist" for group in tested for row in group):
-        return _without(found, "A specialist answers for its own classes alone: its errors compare with no other run's.")
-    used = [row.id for group in tested for row in group]
-    digests = {
-        row[0]
-        for row in database.execute(
-            f"SELECT substr(data_digest, 1, 64) FROM runs WHERE id IN ({', '.join('?' * len(used))})", used
-        ).fetchall()
-    }
-    sizes = {row.figures["test_size"] for group in tested for row in group}
-    if len(digests) > 1 or len(sizes) > 1:
-        return _without(found, "They were tested on different images: their errors cannot be compared.")
-    by_seed = seed_test(*(_errors(group) for group in tested))
-    cases = int(sizes.pop())
-    if by_seed:
-        return Sides(first=tested[0], second=tested[1], cases=cases, by_seed=by_seed)
-    kept = [reading.predictions(database, row.id) for row in found.pair]
-    (config,) = database.execute("SELECT config FROM runs WHERE id = ?", [found.pair[0].id]).fetchone()
-    one, other = kept
-    return Sides(
-        first=tested[0],
-        second=tested[1],
-        cases=cases,
-        predicted=None
-        if one is None or other is None or one.shape != other.shape
-        else (one.argmax(axis=1), other.argmax(axis=1)),
+    if obstacle := _obstacle(database, *tested):
+        return replace(found, obstacle=obstacle)
+    found = replace(found, cases=int(tested[0][0].figures["test_size"]), by_seed=seed_test(*map(_errors, tested)))
+    return found if found.by_seed else _with_predictions(database, found)
+
+
+def _obstacle(database: Database, first: Sequence[RunRow], second: Sequence[RunRow]) -> str:
+    """Why errors cannot be compared, or nothing."""
+    rows = [*first, *second]
+    if not first or not second:
+        return "Test errors are there once a run is done; one of the two sides has none yet."
+    if any(row.role == "specialist" for row in rows):
+        return "A specialist answers for its own classes alone: its errors compare with no other run's."
+    if len({(_digest(database, row.id), row.figures["test_size"]) for row in rows}) > 1:
+        return "They were tested on different images: their errors cannot be compared."
+    return ""
+
+
+def _digest(database: Database, run: int) -> str:
+    """That of a run's data set, without own images that it learned from too."""
+    (found,) = database.execute("SELECT data_digest FROM runs WHERE id = ?", [run]).fetchone()
+    return str(found or "").partition(":")[0]
+
+
+def _with_predictions(database: Database, found: Sides) -> Sides:
+    """What one run of each side predicts, and where the labels are."""
+    pair = found.pair
+    one, other = (reading.predictions(database, row.id) for row in pair)
+    (config,) = database.execute("SELECT config FROM runs WHERE id = ?", [pair[0].id]).fetchone()
+    kept = one is not None and other is not None and one.shape == other.shape
+    return replace(
+        found,
+        predicted=(one.argmax(axis=1), other.argmax(axis=1)) if kept else None,  # type: ignore[union-attr]
         data=RunConfig.from_dict(json.loads(config)).data,
-        digest=digests.pop() or "",
+        digest=_digest(database, pair[0].id),
     )
-
-
-def _without(found: Sides, obstacle: str) -> Sides:
-    return Sides(first=found.first, second=found.second, obstacle=obstacle)
 
 
 def _errors(rows: Sequence[RunRow]) -> dict[int, float]:
