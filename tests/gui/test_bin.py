@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QApplication, QMessageBox
 from pytestqt.qtbot import QtBot
 
-from tests.gui.driving import WAIT, launch_and_finish, make_small, wait_history
+from tests.gui.driving import WAIT, entries, launch_and_finish, make_small, wait_history
 from tests.gui.test_files import when_shown
 from workbench.gui.bin_dialog import BinDialog
 from workbench.gui.main_window import MainWindow
@@ -47,9 +47,7 @@ def test_that_deleted_runs_are_listed_taken_back_and_emptied(qtbot: QtBot, windo
     runs = wait_history(qtbot, window, 4)
     window.history.select_runs([runs[-1]])
     window.history.delete_selected()
-    qtbot.waitUntil(
-        lambda: runs[-1] not in [row.id for one in window.history.model.experiments for row in one.rows], timeout=WAIT
-    )
+    qtbot.waitUntil(lambda: runs[-1] not in [one.run for one in entries(window)], timeout=WAIT)
     seen: list[str] = []
 
     def take_back(dialog: BinDialog) -> None:
@@ -70,9 +68,9 @@ def test_that_deleted_runs_are_listed_taken_back_and_emptied(qtbot: QtBot, windo
     assert seen[2].startswith("1 run, 0.")
     wait_history(qtbot, window, 4)
 
-    window.history.tree.selectAll()
+    window.history.table.selectAll()
     window.history.delete_selected()
-    qtbot.waitUntil(lambda: not window.history.model.experiments, timeout=WAIT)
+    qtbot.waitUntil(lambda: not entries(window), timeout=WAIT)
     asked: list[str] = []
 
     def empty(dialog: BinDialog) -> None:

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QDialogButtonBox, QFileDialog
 from pytestqt.qtbot import QtBot
 
 from tests.experiments import launch, tiny
-from tests.gui.driving import WAIT, wait_history
+from tests.gui.driving import WAIT, entries, wait_history
 from tests.gui.test_files import when_shown
 from workbench.gui.exchange import ExportDialog
 from workbench.gui.main_window import MainWindow
@@ -79,7 +79,7 @@ def test_that_what_came_in_can_be_shown_at_once(
     qtbot: QtBot, window: MainWindow, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bring(qtbot, window, elsewhere, monkeypatch)
-    qtbot.waitUntil(lambda: bool(window.history.model.experiments), timeout=WAIT)
+    qtbot.waitUntil(lambda: len(entries(window)) == 4, timeout=WAIT)
     window.banner.act.click()
     qtbot.waitUntil(lambda: sorted(window.history.selected_runs()) == [1, 2, 3, 4], timeout=WAIT)
     assert window.tabs.currentWidget() is window.history

@@ -212,6 +212,7 @@ def test_that_undo_and_redo_of_what_was_emptied_do_nothing(two: History) -> None
         for number in (5, 6):
             changes.keep_correction(database, number, Correction(classes=(1,), shift=1.0, way="mass"))
             changes.keep_correction(database, number, None)
+        changes.mark(database, [changes.Marked(run=5, starred=True, colour="red", tags=("a",), note="b")])
         assert visible(two) == seen
         assert content(database) == before
         assert read_bin(database) == []

@@ -46,16 +46,6 @@ class ExportDialog(QDialog):
         self.resize(460, self.sizeHint().height())
 
 
-def experiments_of(runs: Sequence[int]) -> Callable[[Database], list[int]]:
-    """The experiments that made these runs."""
-    sql = "SELECT DISTINCT experiment FROM runs WHERE id IN (SELECT value FROM json_each(?)) ORDER BY experiment"
-
-    def read(database: Database) -> list[int]:
-        return [row[0] for row in database.execute(sql, [json.dumps(list(runs))]).fetchall()]
-
-    return read
-
-
 def export_experiments(
     parent: QWidget,
     ask: Ask,

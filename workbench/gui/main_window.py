@@ -508,9 +508,8 @@ class MainWindow(QMainWindow):
 
     def export_selected(self) -> None:
         """Write the experiments of the selected runs to a file."""
-        runs = self.history.selected_runs()
-        if runs:
-            self._ask_history("to export", exchange.experiments_of(runs), self.export_experiments)
+        if experiments := self.history.selected_experiments():
+            self.export_experiments(experiments)
         else:
             self.tabs.setCurrentWidget(self.history)
             self.banner.say("Select the experiments to export below, then File → Export experiment.")

@@ -91,9 +91,11 @@ def marked(database: Database, runs: Sequence[int]) -> list[Marked]:
 
 
 def mark(database: Database, wanted: Sequence[Marked]) -> None:
-    """Mark runs so and not otherwise."""
+    """Mark runs so and not otherwise; those that were emptied from the bin since are left out."""
     with writing(database):
         for one in wanted:
+            if database.execute("SELECT 1 FROM runs WHERE id = ?", [one.run]).fetchone() is None:
+                continue
             database.execute("DELETE FROM marks WHERE run = ?", [one.run])
             if one.pinned or one.starred or one.colour:
                 values = [one.run, int(one.pinned), int(one.starred), one.colour]
