@@ -58,6 +58,14 @@ class Column:
             return datetime.fromtimestamp(value).strftime("%d %b %Y %H:%M")
         return f"{value:,.0f}" if self.whole and abs(value) < 1e15 else f"{value:.4g}"
 
+    def plain(self, value: float) -> str | float | None:
+        """One of its values as another program reads it."""
+        if not math.isfinite(value):
+            return None
+        if self.names:
+            return self.names[int(value)]
+        return datetime.fromtimestamp(value).isoformat(" ", "seconds") if self.date else value
+
     def tick(self, value: float) -> str:
         """One of its values as it stands at an axis."""
         if self.names:

@@ -13,14 +13,15 @@ import numpy as np
 import pyqtgraph as pg
 import pytest
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QMouseEvent
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtGui import QColor, QImage, QMouseEvent
+from PySide6.QtWidgets import QApplication, QFileDialog, QWidget
 from pytestqt.qtbot import QtBot
 
 from tests.gui.driving import WAIT
 from tests.history import lists
 from workbench.errors import WorkbenchError
 from workbench.events import Answer
+from workbench.gui import theme
 from workbench.gui.explore.parallel_plot import ParallelPlot
 from workbench.gui.explore.scatter_plot import ScatterPlot
 from workbench.gui.explore.screen import ExploreScreen
@@ -181,6 +182,27 @@ class TestScatter:
         assert screen.chosen() == [runs["T8 s0"]]
         qtbot.keyClick(plot, Qt.Key.Key_Escape)
         assert screen.chosen() == []
+
+    def test_that_the_points_are_saved_as_a_picture_and_a_table(
+        self, qtbot: QtBot, screen: ExploreScreen, runs: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        page = screen.scatter
+        for kind in ("png", "svg", "csv"):
+            monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, to=tmp_path / f"points.{kind}": (str(to), ""))
+            with qtbot.waitSignal(screen.said) as told:
+                page.save.kinds[kind].trigger()
+            assert told.args[0].startswith("Saved ")
+        picture = QImage(str(tmp_path / "points.png"))
+        places = [(x, y) for x in range(0, picture.width(), 3) for y in range(0, picture.height(), 3)]
+        colours = [picture.pixelColor(*place) for place in places]
+        orange = QColor(theme.LIGHT.curves[1]).hue()
+        points = [one for one in colours if abs(one.hue() - orange) < 3 and one.saturation() > 150]
+        assert 100 < len(points) < 400  # four of them, a fifth of a centimetre wide
+        assert "Pareto front" in (tmp_path / "points.svg").read_text()
+        lines = (tmp_path / "points.csv").read_text(encoding="utf-8-sig").splitlines()
+        assert lines[0] == "run,name,Parameters,test accuracy"
+        assert len(lines) == 5
+        assert page.plot.points() == 4
 
     def test_that_a_field_typed_takes_the_axis_and_names_have_no_front(self, qtbot: QtBot, screen: ExploreScreen) -> None:
         line = screen.scatter.x_choice.lineEdit()

@@ -197,6 +197,7 @@ class MainWindow(QMainWindow):
         self.explore.compare_wanted.connect(self._compare)
         self.explore.select_wanted.connect(self._select)
         self.explore.filter_wanted.connect(self._filter)
+        self.explore.said.connect(self.banner.say)
         self.compare.said.connect(self.banner.say)
         self.compare.history_wanted.connect(lambda: self.tabs.setCurrentWidget(self.history))
 

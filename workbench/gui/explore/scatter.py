@@ -11,6 +11,7 @@ from workbench.explore import Table, groups, spans
 from workbench.gui.explore.field_box import FieldBox
 from workbench.gui.explore.scatter_plot import ScatterPlot
 from workbench.gui.forms import label
+from workbench.gui.pictures import Plotted, SaveButton
 from workbench.history.fields import Field
 
 DECADES = 100.0
@@ -42,10 +43,13 @@ class ScatterPage(QWidget):
             box.set_name(name)
         top = QHBoxLayout()
         against, coloured = label("against"), label("coloured by")
+        plot = self.plot
+        self.save = SaveButton(Plotted(plot, plot.dress, plot.title, plot.samples, plot.values))
         shown = (self.y_choice, self.log_y, against, self.x_choice, self.log_x, coloured, self.colour_choice, self.front)
         for widget in shown:
             top.addWidget(widget)
         top.addStretch(1)
+        top.addWidget(self.save)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.addLayout(top)

@@ -7,11 +7,12 @@ stay quick.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, QRectF, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent
+from PySide6.QtGui import QColor, QKeyEvent, QPen
 from PySide6.QtWidgets import QWidget
 
 from workbench.explore import Column, Groups, Scale, Table, pareto_front, scale, shortened, staircase
@@ -92,6 +93,7 @@ class ScatterPlot(pg.PlotWidget):  # type: ignore[misc]
         self._x = self._y = np.empty(0)
         self._there = np.empty(0, int)
         self._log = (False, False)
+        self._samples: list[tuple[str, QPen]] = []
         self.chosen: set[int] = set()
         self.at = -1
         self._rings = pg.ScatterPlotItem(size=CHOSEN_SIZE, pxMode=True)
@@ -144,6 +146,25 @@ class ScatterPlot(pg.PlotWidget):  # type: ignore[misc]
         if not same:
             self._box.enableAutoRange()
 
+    def title(self) -> str:
+        """What is shown against what."""
+        return f"{self._drawn[1].title} against {self._drawn[0].title}" if self._drawn is not None else ""
+
+    def samples(self) -> list[tuple[str, QPen]]:
+        """The names in the legend and their colours."""
+        return self._samples
+
+    def values(self) -> tuple[list[str], list[list[Any]]]:
+        """The points as a table: a run with what its axes say in each line."""
+        if self._table is None or self._drawn is None:
+            return [], []
+        columns = self._drawn[:2]
+        head = ["run", "name", *(one.title for one in columns)]
+        return head, [
+            [int(self._table.runs[at]), self._table.labels[at], *(one.plain(float(one.values[at])) for one in columns)]
+            for at in self._there
+        ]
+
     def points(self) -> int:
         """How many runs have both values."""
         return len(self._there)
@@ -160,6 +181,7 @@ class ScatterPlot(pg.PlotWidget):  # type: ignore[misc]
     def _draw(self) -> None:
         self.getPlotItem().clear()
         self.legend.clear()
+        self._samples = []
         if self._table is None or self._drawn is None:
             return
         x, y, groups, front = self._drawn
@@ -172,6 +194,7 @@ class ScatterPlot(pg.PlotWidget):  # type: ignore[misc]
                 self.addItem(item)
                 if name:
                     self.legend.addItem(pg.ScatterPlotItem(size=SIZE, pen=None, brush=brush), name)
+                    self._samples.append((name, QPen(colour)))
         if front:
             self._draw_front(x, y)
         self.addItem(self._rings, ignoreBounds=True)
@@ -194,6 +217,7 @@ class ScatterPlot(pg.PlotWidget):  # type: ignore[misc]
         pen = pg.mkPen(theme.current().text, style=Qt.PenStyle.DashLine)
         self.plot(*line, pen=pen).setZValue(10)
         self.legend.addItem(pg.PlotDataItem(pen=pen), "Pareto front")
+        self._samples.append(("Pareto front", pen))
 
     def _mark(self) -> None:
         if self._table is not None:

@@ -42,6 +42,7 @@ class ExploreScreen(QWidget):
     compare_wanted = Signal(list)
     select_wanted = Signal(list)
     filter_wanted = Signal(str)
+    said = Signal(str)
 
     def __init__(self, ask_history: AskHistory, work: Work) -> None:
         super().__init__()
@@ -120,6 +121,7 @@ class ExploreScreen(QWidget):
         self.mattered.scatter_wanted.connect(self._show_scatter)
         self.mattered.parallel_wanted.connect(self._show_parallel)
         self.parallel.filter_wanted.connect(self.filter_wanted)
+        self.scatter.save.said.connect(self.said)
         self.none.clicked.connect(lambda: self._page().clear_chosen())
         self.only.clicked.connect(lambda: self.show_runs(self.chosen()))
         self.select.clicked.connect(lambda: self.select_wanted.emit(self.chosen()))
