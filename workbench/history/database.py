@@ -22,6 +22,10 @@ from workbench.paths import free_space
 APPLICATION_ID = 0x44575242  # "DWRB"
 SCHEMA_VERSION = 5
 BUSY_SECONDS = 30.0
+LOG_PAGES = 4000
+"""The log is played into the file once it has so many pages (16 MB): the commit that does it takes tens of milliseconds."""
+READ_KILOBYTES = 16_000
+"""What a reading connection keeps of the file; a list of ten thousand runs looks at 13 MB."""
 
 SQLITE_VERSION: str = sqlite3.sqlite_version
 SqliteError = sqlite3.Error
@@ -43,6 +47,7 @@ def open_database(path: Path) -> Database:
         try:
             _set_journal(database, "WAL" if wal_is_safe() else "TRUNCATE")
             database.execute("PRAGMA synchronous=FULL")
+            database.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
             _create(database)
             _migrate(database, path)
         except BaseException:
@@ -76,6 +81,7 @@ def open_for_reading(path: Path) -> Database:
             database.close()
             open_database(path).close()
             database = _connect(path, "ro")
+        database.execute(f"PRAGMA cache_size=-{READ_KILOBYTES}")
         return database
     except SqliteError as error:
         raise HistoryError(f"{path} cannot be read as a history: {error}") from None
