@@ -444,3 +444,13 @@ def test_that_the_window_shows_it_and_takes_what_is_chosen_to_the_other_screens(
     window.explore.filter_wanted.emit("T >= 4")
     assert window.tabs.currentWidget() is window.history
     assert window.history.filter.text() == "T >= 4"
+
+
+def test_that_the_window_weighs_settings_beside_its_engine_and_closes_once_it_is_done(qtbot: QtBot, window: MainWindow) -> None:
+    many_students(window.history_path)
+    window.tabs.setCurrentWidget(window.explore)
+    window.explore.tabs.setCurrentWidget(window.explore.mattered)
+    qtbot.waitUntil(lambda: window.explore.mattered.words.text().startswith("Growing trees over 24 runs"), timeout=WAIT)
+    with qtbot.waitSignal(window.closed, timeout=WAIT):
+        window.close()
+    assert window.worker.join(0)
