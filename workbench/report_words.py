@@ -55,6 +55,12 @@ ENDS = {
 }
 
 
+def notes(report: Report) -> list[str]:
+    """How the experiment ended where it did not go well, and what is left out and why."""
+    ended = f"The experiment {ENDS.get(report.status, report.status)}: {report.message}."
+    return [*([ended] if report.message else []), *report.notes]
+
+
 def _without_student(report: Report, ensemble: int | None, baseline: int | None) -> str:
     there = report.party("student")
     if there is None:

@@ -313,3 +313,32 @@ def test_that_the_list_is_saved_as_a_table_of_its_values(bench: Bench, tmp_path:
         (str(bench.runs["T8 s1"]), "8.0", "0.98", "paper"),
         (str(bench.runs["T8 s0"]), "8.0", "0.96", "good, paper"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("button", "signal", "given"),
+    [
+        ("compare", "compare_wanted", lambda runs: [runs["T8 s1"], runs["T8 s0"]]),
+        ("explore", "explore_wanted", lambda runs: [runs["T8 s1"], runs["T8 s0"]]),
+        ("export", "export_wanted", lambda runs: [5, 4]),
+    ],
+)
+def test_that_selected_runs_are_taken_to_other_screens(
+    bench: Bench, button: str, signal: str, given: Callable[[dict[str, int]], list[int]]
+) -> None:
+    got: list[object] = []
+    getattr(bench.screen, signal).connect(got.append)
+    assert not bench.screen.buttons[button].isEnabled()
+    bench.screen.select_runs([bench.runs["T8 s0"], bench.runs["T8 s1"]])
+    bench.qtbot.mouseClick(bench.screen.buttons[button], Qt.MouseButton.LeftButton)
+    assert got == [given(bench.runs)]
+
+
+def test_that_the_report_is_that_of_the_selected_runs_experiment(bench: Bench) -> None:
+    got: list[int] = []
+    bench.screen.report_wanted.connect(got.append)
+    bench.screen.select_runs([bench.runs["T8 s0"], bench.runs["T8 s1"]])
+    assert not bench.screen.buttons["report"].isEnabled()
+    bench.screen.select_runs([bench.runs["T8 s0"]])
+    bench.qtbot.mouseClick(bench.screen.buttons["report"], Qt.MouseButton.LeftButton)
+    assert got == [4]

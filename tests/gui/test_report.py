@@ -167,7 +167,7 @@ def test_that_a_failed_student_is_told_and_its_ensemble_shown(history: History, 
     launch(history, tiny(training=DIVERGING, distillation__baseline=False))
     screen = alone()
     assert screen.headline.text().startswith("The student failed (")
-    assert "The experiment is failed" in screen.notes.text()
+    assert "The experiment failed: " in screen.notes.text()
     assert cell(screen, 1, 1) == "failed"
     assert [screen.map_choices[0].itemText(at) for at in range(screen.map_choices[0].count())] == ["ensemble"]
     assert screen.judged.isVisible()
@@ -184,6 +184,10 @@ def test_that_where_the_data_are_gone_the_table_stands_and_the_pictures_are_left
     assert "What needs the labels of the test images is left out: " in screen.notes.text()
     assert not screen.judged.isVisible()
     assert cell(screen, 2, 1).isdecimal()
+    (tmp_path / "elsewhere").rename(data)
+    screen.reload()
+    assert screen.judged.isVisible()
+    assert screen.notes.text() == ""
 
 
 def test_that_a_correction_is_a_row_and_can_be_set_against_the_student(history: History, alone: Alone) -> None:
@@ -222,7 +226,8 @@ def test_that_many_teachers_are_folded_away_and_unfolded_by_a_click(history: His
     low = screen.table.height()
     screen.table.topLevelItem(0).setExpanded(True)
     assert screen.table.height() > low
-    screen.reload()
+    screen.hide()
+    screen.show()
     assert screen.table.topLevelItem(0).isExpanded()
     with QtWait(screen.select_wanted) as wanted:
         screen.table.itemActivated.emit(screen.table.topLevelItem(0).child(1), 0)
@@ -294,12 +299,14 @@ def test_that_a_deleted_experiment_gives_way_to_another(history: History, alone:
     screen = alone()
     with closing(open_database(history.path)) as database:
         changes.delete(database, [], [2])
-    screen.reload()
+    screen.hide()
+    screen.show()
     assert screen.report is not None
     assert screen.report.experiment == 1
     with closing(open_database(history.path)) as database:
         changes.delete(database, [], [1])
-    screen.reload()
+    screen.hide()
+    screen.show()
     assert screen.pages.currentIndex() == 0
 
 

@@ -17,7 +17,7 @@ from workbench.history import reading
 from workbench.history.database import open_for_reading
 from workbench.history.reported import labels_wanted, report_of
 from workbench.report import Labels, Latencies, Party, Report
-from workbench.report_words import COLUMNS, chance, latency_notes, lines, sentence
+from workbench.report_words import COLUMNS, chance, latency_notes, lines, notes, sentence
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -45,7 +45,7 @@ def report(experiment: int, latency: bool, history: Path, folders: tuple[Path, .
         click.echo(json.dumps(report_object(found, measured)))
         return
     click.echo(sentence(found))
-    for more in (chance(found), *found.notes):
+    for more in (chance(found), *notes(found)):
         if more:
             click.echo(more)
     click.echo("")

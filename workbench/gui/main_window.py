@@ -189,6 +189,7 @@ class MainWindow(QMainWindow):
         self.history.compare_wanted.connect(self._compare)
         self.history.export_wanted.connect(self.export_experiments)
         self.history.report_wanted.connect(self._show_report)
+        self.history.explore_wanted.connect(self._explore)
         self.history.setup_wanted.connect(self._open_setup)
         self.history.teacher_wanted.connect(self._use_as_teacher)
         self.history.said.connect(self.banner.say)
@@ -390,6 +391,10 @@ class MainWindow(QMainWindow):
     def _compare(self, runs: list[int]) -> None:
         self.compare.compare(runs)
         self.tabs.setCurrentWidget(self.compare)
+
+    def _explore(self, runs: list[int]) -> None:
+        self.explore.show_runs(runs)
+        self.tabs.setCurrentWidget(self.explore)
 
     def _show_report(self, experiment: int) -> None:
         self.report.show_experiment(experiment)

@@ -26,6 +26,7 @@ class Actions:
         self.buttons: dict[str, QPushButton] = {}
         for name, text, help_, slot in (
             ("compare", "Compare", "Lay the selected runs over each other (Ctrl+K, or a double click).", screen.compare),
+            ("explore", "Explore", "See the selected runs as points and as lines through many axes.", screen.explore),
             ("report", "Report", "Teachers, baseline and student of the selected run's experiment side by side.", screen.report),
             ("open", "Open as new set-up", "Fill the set-up with this run's experiment.", screen.open_set_up),
             ("resume", "Resume", "Go on with what the selected experiments have not done, from the checkpoints.", screen.resume),

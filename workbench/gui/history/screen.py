@@ -51,6 +51,7 @@ class HistoryScreen(QWidget):
     resume_wanted = Signal(list)
     epochs_wanted = Signal(int, int, str)
     report_wanted = Signal(int)
+    explore_wanted = Signal(list)
     export_wanted = Signal(list)
     bias_wanted = Signal(int)
     changed = Signal()
@@ -307,6 +308,7 @@ class HistoryScreen(QWidget):
         self.actions_of.enable(
             open=bool(shown),
             compare=bool(entries),
+            explore=len(entries) > 1,
             delete=bool(self.table.selected_lines()),
             resume=bool(self._to_resume()),
             teacher=trained,
@@ -379,6 +381,11 @@ class HistoryScreen(QWidget):
             self.said.emit(f"Run {row.id} is {row.status}; only a finished run can teach.")
         else:
             self.teacher_wanted.emit(row.id, f"Past run {row.id}: {row.model}, {row.name} of {row.experiment_name}")
+
+    def explore(self) -> None:
+        """See the selected runs as points and as lines through many axes."""
+        if runs := self.selected_runs():
+            self.explore_wanted.emit(runs)
 
     def report(self) -> None:
         """Show the report of the selected run's experiment."""

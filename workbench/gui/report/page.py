@@ -8,7 +8,7 @@ from collections.abc import Callable
 from PySide6.QtGui import QImage
 
 from workbench.report import Latencies, Report
-from workbench.report_words import COLUMNS, chance, latency_notes, lines, sentence
+from workbench.report_words import COLUMNS, chance, latency_notes, lines, notes, sentence
 
 SHARPNESS = 2
 """Pixels of a picture for one of the page."""
@@ -32,14 +32,13 @@ def page(report: Report, latencies: Latencies | None, pictures: dict[str, QImage
         return f'<p><img src="{source(name)}" width="{image.width() // SHARPNESS}" alt="{html.escape(name)}"></p>'
 
     about = f"{report.name} #{report.experiment}" + (f", on {report.dataset}" if report.dataset else "")
-    notes = ([f"The experiment is {report.status}: {report.message}."] if report.message else []) + list(report.notes)
     parts = [
         '<!doctype html><html><head><meta charset="utf-8">',
         f"<title>{html.escape(about)}</title><style>{STYLE}</style></head><body>",
         said(about, "faint"),
         f"<h1>{html.escape(sentence(report))}</h1>",
         said(chance(report), "faint"),
-        *(said(note) for note in notes),
+        *(said(note) for note in notes(report)),
         _table(report, latencies),
         *(said(words, "faint") for words in latency_notes(report, latencies)),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
@@ -235,9 +236,21 @@ class ClassBars(QWidget):
             self.plot.addItem(bars)
         top = 100 + 20 * (1 - floor)  # room for the legend
         self.plot.setRange(xRange=(-0.6, len(places) - 0.4), yRange=(100 * floor, top), padding=0)
-        self.plot.getAxis("bottom").setTicks([[(float(at), self._classes[number]) for at, number in enumerate(self.order)]])
+        self._name_classes()
         begins = f"The axis begins at {floor:.0%}." if floor else ""
         self.plot.setTitle(begins, color=theme.current().faint, size="8pt")
+
+    def _name_classes(self) -> None:
+        """As many names below the bars as there is room for."""
+        names = [self._classes[number] for number in self.order]
+        longest = max((self.fontMetrics().horizontalAdvance(name) for name in names), default=0) + 8
+        each = max(1, math.ceil(longest * len(names) / max(1, self.plot.width())))
+        self.plot.getAxis("bottom").setTicks([[(float(at), names[at]) for at in range(0, len(names), each)]])
+
+    def resizeEvent(self, event: Any) -> None:
+        """Name the classes anew."""
+        super().resizeEvent(event)
+        self._name_classes()
 
     def words_at(self, place: int) -> str:
         """One class in words, of each party; ``place`` counts from the left."""

@@ -100,6 +100,7 @@ def _makers(report: Report) -> dict[str, Callable[[], QImage]]:
         return _image(shown, PAGE // 2, PAGE // 2 + 20)
 
     def classes() -> QImage:
+        bars.plot.resize(PAGE, 270)
         bars.show_parties(report.judged, report.classes)
         return _image(bars.plot, PAGE, 270)
 

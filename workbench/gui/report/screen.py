@@ -30,7 +30,7 @@ from workbench.gui.run_feed import AskHistory
 from workbench.history.reported import Reportable, labels_wanted, report_of, reportable
 from workbench.report import Labels, Latencies, NoReport, Report
 from workbench.report_questions import labels_of, latencies
-from workbench.report_words import chance, confusions, latency_notes, sentence, spread
+from workbench.report_words import chance, confusions, latency_notes, notes, sentence, spread
 
 AskEngine = Callable[[Hashable, Any, Callable[[Any], None], Callable[[Exception], None] | None], None]
 WIDE = 1650
@@ -71,7 +71,7 @@ class ReportScreen(QWidget):
         self._wanted: int | None = None
         self._run: int | None = None
         self._latencies: dict[int, Latencies] = {}
-        self._measuring = False
+        self._measuring = self._came = False
         self._saving = Saving(self, ask_history)
         self._saving.said.connect(self.said)
         self._saving.told.connect(self.told)
@@ -188,6 +188,7 @@ class ReportScreen(QWidget):
     def showEvent(self, event: Any) -> None:
         """Read anew when the screen comes to the front."""
         super().showEvent(event)
+        self._came = True
         self.reload()
 
     def reload(self) -> None:
@@ -216,8 +217,14 @@ class ReportScreen(QWidget):
         if experiments != self.choice.experiments:
             self.choice.show_experiments(experiments, self._wanted)
         self.pages.setCurrentIndex(1 if experiments else 0)
-        if self._wanted is not None:
+        came, self._came = self._came, False
+        if self._wanted is not None and (came or not self._settled()):
             self.show_experiment(self._wanted)
+
+    def _settled(self) -> bool:
+        """Whether all of the experiment is there and shown, so that others that end meanwhile change nothing of it."""
+        report = self.report
+        return bool(report and report.experiment == self._wanted and report.status == "done" and report.judged)
 
     def _begin(self, experiment: int, found: Read) -> None:
         """Show what is recorded, and ask for the labels that the rest needs; of one that is shown already the rest stays."""
@@ -263,8 +270,7 @@ class ReportScreen(QWidget):
         self.report = report
         self.headline.setText(sentence(report))
         _say(self.chance, chance(report))
-        notes = ([f"The experiment is {report.status}: {report.message}."] if report.message else []) + list(report.notes)
-        _say(self.notes, "\n".join(notes))
+        _say(self.notes, "\n".join(notes(report)))
         _say(self.sweep, _sweep_words(report))
         self.show_sweep.setVisible(report.sweep is not None)
         self._fill_table()
