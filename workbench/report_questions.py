@@ -52,7 +52,7 @@ def latencies(run: int, models: Sequence[Timed]) -> Callable[[Engine, History], 
     def answer(engine: Engine, history: History) -> Latencies:
         if engine.busy:
             raise WorkbenchError("a model is training, and latency measured beside it would be wrong; measure when it is over")
-        with _device_alone(engine):
+        with device_alone(engine):
             data = engine.data(history.past_run(run).config.data, download=False)
             of: dict[str, dict[int, Latency]] = {}
             missing = []
@@ -75,7 +75,7 @@ def latencies(run: int, models: Sequence[Timed]) -> Callable[[Engine, History], 
 
 
 @contextmanager
-def _device_alone(engine: Engine) -> Iterator[None]:
+def device_alone(engine: Engine) -> Iterator[None]:
     """The device, which nobody else trains on meanwhile; a :class:`WorkbenchError` where somebody does."""
     try:
         lease = device_lease.take(engine.device.type)
@@ -122,16 +122,23 @@ def _views(data: ResidentData, batch: int) -> list[Tensor]:
 
 
 def _measured(model: Timed, members: Sequence[nn.Module], views: Sequence[Tensor], engine: Engine) -> dict[str, Latency]:
+    import torch
+
     from workbench.distill.timing import times
+
+    def answering(member: nn.Module) -> Callable[[Tensor], object]:
+        return lambda view: member(view).argmax(dim=1).tolist()  # to the CPU, which waits for an accelerator
 
     def go_on() -> None:
         if engine.closing():
             raise Cancelled("the workbench is closing")
 
-    taken = times(members, views, SECONDS, go_on)
-    found = {model.key: _latency(taken.sum(axis=1))}
-    return found | {part: _latency(taken[:, at]) for at, part in enumerate(model.parts)}
+    with torch.no_grad():
+        taken = times([answering(member) for member in members], views, SECONDS, go_on)
+    found = {model.key: summed_up(taken.sum(axis=1))}
+    return found | {part: summed_up(taken[:, at]) for at, part in enumerate(model.parts)}
 
 
-def _latency(milliseconds: np.ndarray) -> Latency:
+def summed_up(milliseconds: np.ndarray) -> Latency:
+    """Of several goes the median and the 95th percentile."""
     return Latency(float(np.median(milliseconds)), float(np.percentile(milliseconds, 95)))

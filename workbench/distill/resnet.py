@@ -1,4 +1,7 @@
-"""The CIFAR-style residual network (He et al. 2016, section 4.2)."""
+"""The CIFAR-style residual network (He et al. 2016, section 4.2).
+
+Imports nothing of the workbench, for this file goes with weights that are taken away.
+"""
 
 from __future__ import annotations
 

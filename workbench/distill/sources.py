@@ -52,6 +52,7 @@ __all__ = [
     "preview",
     "quiet",
     "stamp",
+    "stored_test",
 ]
 
 DATASETS = tuple(BUILT_IN)
@@ -195,6 +196,21 @@ def as_own(config: DataConfig) -> DataConfig:
     """How a person's own pictures are read beside a data set: see :func:`load_own`."""
     upright = config.dataset in BUILT_IN or bool(idx.found_files(Path(os.path.expanduser(config.dataset))))
     return dataclasses.replace(config, transpose=config.transpose and not upright)
+
+
+def stored_test(config: DataConfig, folders: Sequence[Path]) -> tuple[Pixels, DataConfig]:
+    """The test images as the files have them, uint8 (N, C, H, W), and what of ``config`` is still to be done to them.
+
+    Pictures are decoded, scaled and given their channels, for they have no one size before; never downloads.
+    """
+    folder = None if config.dataset in BUILT_IN else _folder(config.dataset)
+    if folder is not None and not idx.found_files(folder):
+        paths = [path for path, _ in image_folder.list_folder(folder, config.split_seed).test]
+        as_they_are = dataclasses.replace(config, transpose=False, invert=False)
+        images = image_folder.decode(paths, as_they_are, quiet, never)
+        return images, dataclasses.replace(config, image_size=0, channels=0)
+    stored = _stored(config.dataset, folder, folders, False, quiet, never)
+    return stored.test.images, dataclasses.replace(config, transpose=config.transpose != stored.transposed)
 
 
 def own_stamp(images: str) -> Hashable:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+
+View = TypeVar("View")
 
 WARM_UP = 3
 FEWEST, MOST = 20, 2000
@@ -15,12 +16,11 @@ MOST_SECONDS = 8.0
 """Slow models are measured for so long at most, though that be fewer than :data:`FEWEST` goes."""
 
 
-@torch.no_grad()
 def times(
-    members: Sequence[nn.Module], views: Sequence[Tensor], seconds: float, go_on: Callable[[], None] = lambda: None
+    members: Sequence[Callable[[View], object]], views: Sequence[View], seconds: float, go_on: Callable[[], None] = lambda: None
 ) -> np.ndarray:
-    """Milliseconds that each member takes to name the classes of a batch, (goes, members): one after the other on one of the
-    normalised ``views`` at a time, for about ``seconds``, after a few goes that do not count.
+    """Milliseconds that each member takes to answer, (goes, members): one after the other on one of the ``views`` at a time,
+    for about ``seconds``, after a few goes that do not count. An answer has to be on the CPU when it is given.
 
     ``go_on`` is called between goes; what it raises ends the measurement.
     """
@@ -32,7 +32,7 @@ def times(
         row = []
         for member in members:
             start = time.perf_counter()
-            member(view).argmax(dim=1).tolist()  # to the CPU, which waits for an accelerator
+            member(view)
             row.append(1000 * (time.perf_counter() - start))
         taken.append(row)
         if len(taken) == WARM_UP:

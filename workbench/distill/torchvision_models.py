@@ -1,11 +1,12 @@
-"""torchvision's classifiers, fitted to the data's channels, size and classes."""
+"""torchvision's classifiers, fitted to the data's channels, size and classes.
+
+Imports nothing of the workbench, for this file goes with weights that are taken away.
+"""
 
 from __future__ import annotations
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from workbench.zoo import Shape
 
 
 class Resized(nn.Module):
@@ -22,7 +23,7 @@ class Resized(nn.Module):
         return logits
 
 
-def adapted(architecture: str, shape: Shape, classes: int, resize: int) -> nn.Module:
+def adapted(architecture: str, shape: tuple[int, int, int], classes: int, resize: int) -> nn.Module:
     """The classifier of that name without trained weights, for images of ``shape`` resized to ``resize`` (0: as they are)."""
     from torchvision.models import get_model
 

@@ -1,0 +1,58 @@
+"""The command that takes a run away as a file."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import click
+
+from workbench.cli.options import LARGEST, data_option, history_option, json_option, threads_option
+from workbench.history.database import open_for_reading
+from workbench.progress import ProgressPrinter
+from workbench.takeaway import COLUMNS, FORMS, Taken, form_of
+
+
+@click.command()
+@click.argument("run", type=click.IntRange(1, LARGEST))
+@click.option("--to", "target", type=click.Path(path_type=Path), required=True, help="The file, such as student.onnx.")
+@click.option("--form", type=click.Choice(list(FORMS)), help="What kind of file; else as its ending says.")
+@click.option("--int8", "small", is_flag=True, help="Beside the ONNX file another one with 8-bit weights.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")
+@click.option("--force", is_flag=True, help="Keep a file that answers otherwise than the run.")
+@history_option
+@data_option
+@threads_option
+@json_option
+def take(
+    run: int,
+    target: Path,
+    form: str | None,
+    small: bool,
+    overwrite: bool,
+    force: bool,
+    history: Path,
+    folders: tuple[Path, ...],
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Take RUN away as a file that gives the same answers elsewhere, which is read back and compared before it is kept."""
+    from workbench.engine import Engine, EngineSettings
+    from workbench.taking import Wanted, take_away
+
+    printer = ProgressPrinter()
+    wanted = Wanted(run=run, target=target, form=form or form_of(target), small=small, overwrite=overwrite, force=force)
+    with contextlib.closing(open_for_reading(history)) as database:
+        engine = Engine(EngineSettings(device="cpu", folders=folders, threads=threads))
+        taken = take_away(engine, database, history, wanted, printer.tell)
+    click.echo(taken.to_json() if as_json else _shown(taken))
+
+
+def _shown(taken: Taken) -> str:
+    rows = [tuple(COLUMNS), *(line.cells() for line in taken.lines)]
+    wide = [max(len(row[at]) for row in rows) for at in range(len(COLUMNS))]
+    table = (
+        "  ".join(cell.rjust(wide[at]) if at else cell.ljust(wide[0]) for at, cell in enumerate(row)).rstrip() for row in rows
+    )
+    where = "Latency in milliseconds in ONNX Runtime on this CPU: the median / the 95th percentile."
+    return "\n".join([taken.words(), *taken.notes, "", *table, where, "", taken.script.rstrip()])
