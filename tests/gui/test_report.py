@@ -26,11 +26,13 @@ from workbench.experiment import run_experiment
 from workbench.gui import theme
 from workbench.gui.confusion import ConfusionMap
 from workbench.gui.main_window import MainWindow
+from workbench.gui.report.plots import ClassBars
 from workbench.gui.report.screen import ReportScreen
 from workbench.history import changes
 from workbench.history.database import open_database
 from workbench.history.reported import Reportable
 from workbench.history.writing import History
+from workbench.report import Party, judge, log_softmax
 from workbench.report_words import sentence
 from workbench.sweep import expand
 
@@ -360,6 +362,26 @@ def test_that_the_wheel_over_a_picture_is_left_to_the_page(history: History, alo
         QApplication.sendEvent(widget, turn)
         assert not turn.isAccepted(), widget
     assert screen.map_choices[0].currentText() == "student"
+
+
+def test_that_class_bars_are_emptied_resized_and_ordered_by_the_student(qtbot: QtBot, themed: None) -> None:
+    bars = ClassBars()
+    qtbot.addWidget(bars)
+    bars.resize(600, 300)
+    bars.show()
+    names = tuple(f"a long name {number}" for number in range(30))
+    logs = log_softmax(np.repeat(np.eye(30), 4, axis=0) * 5)
+    labels = np.repeat(np.arange(30), 4)
+    labels[4 * 7 : 4 * 7 + 3] = 0  # of what is said to be class 7 one case is; class 0 has three that are taken for 7
+    student = Party(key="student", name="student", runs=(1,), judged=judge(logs, labels))
+    bars.show_parties([student], names)
+    assert list(bars.order) == list(range(30))
+    bars.hardest.click()
+    assert bars.order[0] == 0
+    assert bars.words_at(0) == "a long name 0, 7 images:   student 57.1%"
+    bars.show_parties([], ())
+    bars.resize(700, 300)
+    assert len(bars.order) == 0
 
 
 # The confusion map by itself

@@ -218,12 +218,14 @@ class ClassBars(QWidget):
         self.plot.clear()
         self.legend.clear()
         self.legend.setLabelTextColor(theme.current().text)
+        self.order = np.arange(len(self._classes))
         if not self._parties or not self._classes:
             return
         shares = [one.judged.by_class for one in self._parties if one.judged is not None]
         chief = next((at for at, one in enumerate(self._parties) if one.key == "student"), -1)
         places = np.arange(len(self._classes))
-        self.order = np.argsort(np.nan_to_num(shares[chief], nan=2.0), kind="stable") if self.hardest.isChecked() else places
+        if self.hardest.isChecked():
+            self.order = np.argsort(np.nan_to_num(shares[chief], nan=2.0), kind="stable")
         low = float(np.nanmin(shares)) if not np.isnan(shares).all() else 0.0
         floor = max(0.0, math.floor(low * 10 - 0.5) / 10) if low > 0.5 else 0.0
         wide = 0.84 / len(shares)
