@@ -80,3 +80,14 @@ def test_that_no_room_beside_the_history_is_one_sentence_in_the_window(qtbot: Qt
     assert not window.setup.launch.isEnabled()
     with qtbot.waitSignal(window.closed, timeout=READY_MILLISECONDS):
         window.close()
+
+
+def test_that_every_screen_has_a_key_of_its_own(window: MainWindow) -> None:
+    keys = {
+        action.text(): action.shortcut().toString()
+        for menu in window.menuBar().actions()
+        if (found := menu.menu())
+        for action in found.actions()
+    }
+    of_screens = [keys[window.tabs.tabText(place)] for place in range(window.tabs.count())]
+    assert of_screens == [f"Ctrl+{(place + 1) % 10}" for place in range(10)]
