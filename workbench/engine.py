@@ -291,6 +291,8 @@ class Engine:
             raise ConfigError(path, str(error)) from None
         if run.config.combination is not None and run.config.distillation is None:
             raise ConfigError(path, f"run {number} has no weights of its own: it is a generalist with its specialists; pick one")
+        if run.status == "done" and run.weights is None:
+            raise ConfigError(path, f"run {number} has no weights: it came without, or they were removed; pick another run")
         if run.status != "done" or run.weights is None:
             raise ConfigError(path, f"run {number} is {run.status}; pick a finished run, see `workbench runs`")
         theirs = run.config.data

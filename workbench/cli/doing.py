@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench import __version__, ray_executor, search
-from workbench.cli.exchange import import_experiments
+from workbench.cli.exchange import import_event_files, import_experiments
 from workbench.cli.options import LARGEST, data_option, device_option, history_option, json_option, training_options
 from workbench.cli.tables import run_object, score_object, scoreboard, sweep_table, table
 from workbench.config import ExperimentConfig
@@ -260,7 +260,8 @@ def bias(
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--tensorboard", "events", type=click.Path(path_type=Path), help="Instead the runs of a folder of event files.")
 @click.option(
     "--set",
     "changes",
@@ -274,10 +275,25 @@ def bias(
 @device_option
 @json_option
 def import_(
-    file: Path, changes: tuple[str, ...], name: str, history: Path, folders: tuple[Path, ...], device: str, as_json: bool
+    file: Path | None,
+    events: Path | None,
+    changes: tuple[str, ...],
+    name: str,
+    history: Path,
+    folders: tuple[Path, ...],
+    device: str,
+    as_json: bool,
 ) -> None:
     """Enter the experiments of FILE (.distilled, written by `workbench export`), or the weights of FILE (.safetensors, or .pt
-    of plain tensors) as a finished run that can teach."""
+    of plain tensors) as a finished run that can teach. With --tensorboard runs come without weights, to be compared."""
+    if (file is None) == (events is None):
+        raise WorkbenchError("say what to import: a FILE, or --tensorboard FOLDER")
+    if file is None:
+        assert events is not None
+        if changes:
+            raise WorkbenchError("event files bring their own settings; leave --set out")
+        import_event_files(events, name, history, as_json)
+        return
     if is_bundle(file):
         if changes or name:
             raise WorkbenchError(f"{file} brings its own settings and names; leave --set and --name out")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
 from sqlite_utils import Database
 
+from workbench import event_files
 from workbench.cli.options import LARGEST, history_option, json_option
 from workbench.errors import WorkbenchError
 from workbench.history import reading
-from workbench.history.bundle import SUFFIX, write_experiment
+from workbench.history.bundle import SUFFIX, counted, write_experiment
 from workbench.history.database import check_history, open_database, open_for_reading
 from workbench.history.emptying import empty_bin, read_bin
+from workbench.history.foreign import enter_foreign, runs_out
 from workbench.history.unbundle import check_file, read_experiment
 from workbench.progress import ProgressPrinter
 
@@ -23,26 +25,41 @@ from workbench.progress import ProgressPrinter
 @click.command()
 @click.argument("experiments", metavar="EXPERIMENT…", type=click.IntRange(1, LARGEST), nargs=-1)
 @click.option("--sweep", type=click.IntRange(1, LARGEST), help="All experiments of this sweep.")
-@click.option("--to", "target", type=click.Path(path_type=Path), required=True, help=f"The file, such as mine{SUFFIX}.")
+@click.option("--to", "target", type=click.Path(path_type=Path), help=f"The file, such as mine{SUFFIX}.")
 @click.option("--states", is_flag=True, help="Training states too, to resume runs there or go on with more epochs.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there already.")
+@click.option(
+    "--tensorboard", "folder", type=click.Path(path_type=Path), help="Instead a new folder of TensorBoard's event files."
+)
 @history_option
 @json_option
 def export(
     experiments: tuple[int, ...],
     sweep: int | None,
-    target: Path,
+    target: Path | None,
     states: bool,
     overwrite: bool,
+    folder: Path | None,
     history: Path,
     as_json: bool,
 ) -> None:
-    """Write EXPERIMENT…, with runs, curves and weights and those they reuse, to one file that `workbench import` takes."""
+    """Write EXPERIMENT…, with runs, curves and weights and those they reuse, to one file that `workbench import` takes.
+
+    With --tensorboard settings, curves and figures go to event files.
+    """
+    if (target is None) == (folder is None):
+        raise WorkbenchError("say where to: --to FILE, or --tensorboard FOLDER")
     printer = ProgressPrinter()
     with contextlib.closing(open_for_reading(history)) as database:
         numbers = [*experiments, *(_of_sweep(database, sweep) if sweep else ())]
         if not numbers:
             raise WorkbenchError("say which experiments to export: their numbers (see `workbench runs --json`), or --sweep")
+        if target is None:
+            assert folder is not None
+            event_files.needed()
+            count = event_files.write_event_files(folder, runs_out(database, numbers))
+            click.echo(json.dumps({"folder": str(folder), "runs": count}) if as_json else f"{counted(count, 'run')} in {folder}")
+            return
         done = write_experiment(database, history, numbers, target, states=states, overwrite=overwrite, tell=printer.tell)
     if as_json:
         shown = {"file": str(target), "bytes": done.size, "experiments": done.experiments, "runs": done.runs}
@@ -71,6 +88,16 @@ def import_experiments(file: Path, history: Path, as_json: bool) -> None:
         click.echo(json.dumps(shown | {"already_here_in_the_bin": brought.binned}))
     else:
         click.echo(brought.words())
+
+
+def import_event_files(folder: Path, name: str, history: Path, as_json: bool) -> None:
+    """Enter the runs of a folder of TensorBoard's event files, and tell of it."""
+    check_history(history)
+    found = event_files.read_event_files(folder)
+    with contextlib.closing(open_database(history)) as database:
+        runs = enter_foreign(database, [replace(found, name=name or found.name)], f"TensorBoard's event files in {folder}")
+    words = f"Imported {counted(len(runs), 'run')} ({runs[0]} to {runs[-1]}), without weights."
+    click.echo(json.dumps({"runs": runs}) if as_json else words)
 
 
 @click.command("bin")
