@@ -1,12 +1,12 @@
 """How soon runs are listed and fifty curves of 5,000 points fetched, here and in other tools:
 
-    uv run --with tensorboard --with mlflow --with trackio python -m tests.benchmarks.history_rivals [--runs 1000] [--rounds 5]
+    uv run --with tensorboard --with mlflow --with trackio python -m tests.benchmarks.history_rivals [--runs 400] [--rounds 5]
 
-A history is generated, and its runs are given to TensorBoard's event files, MLflow's SQLite store and trackio, those of
-them that are installed, through their own writers: settings and figures of every run, and of the fifty long ones what they
-have at each step, four metrics (``--only-loss``: one). That is not timed. Then each in turn, from its files on: the list of the
-runs with settings and figures, as far as it has them in its list, and the fifty curves of ``loss``. Ratios are taken round by
-round, and their medians printed.
+A history is generated, and its runs are given to TensorBoard's event files, MLflow's SQLite store and trackio, those of them
+that are installed: settings and figures, and at each point of a training what was measured there (``--only-loss``: the loss
+alone). That is not timed. Then each in turn, from its files on: the list of the runs with settings and figures, as far as it
+has them in its list, and the fifty curves of ``loss``; here as the Compare screen reads them, with epoch and time of each
+point, thinned for a plot. Ratios are taken round by round, and their medians printed.
 """
 
 from __future__ import annotations
@@ -27,18 +27,22 @@ from typing import Any
 
 from tests.benchmarks.big_history import LONG_POINTS, make_history
 from tests.benchmarks.machine import Elsewhere
+from workbench.gui.compare.found import EVERY_POINT, MANY_POINTS
 from workbench.history.database import open_for_reading
-from workbench.history.reading import curve, list_runs, run_settings
+from workbench.history.reading import CURVE_POINTS, curve, list_runs, run_settings
 
 PROJECT = "workbench"
+POINTS = 2_600_000
+"""With so many, half of which the long runs may have, there are fifty of them."""
 METRICS = ("loss", "soft_loss", "hard_loss", "learning_rate")
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A run as a rival is given it; ``curves`` by metric, empty but for the long runs."""
+    """A run as a rival is given it; ``curves`` by metric."""
 
     name: str
+    long: bool
     settings: dict[str, Any]
     figures: dict[str, float]
     step: list[int]
@@ -68,10 +72,11 @@ def recorded(history: Path, metrics: Sequence[str]) -> list[Recorded]:
         rows = list_runs(database)
         settings = run_settings(database, [row.id for row in rows])
         for row in rows:
-            own = [curve(database, row.id, name, LONG_POINTS) for name in metrics] if row.id in long else []
-            curves = {one.metric: one.value.tolist() for one in own}
-            step = own[0].step.astype(int).tolist() if own else []
-            found.append(Recorded(f"run-{row.id}", settings[row.id], row.figures, step, curves))
+            own = [one for name in metrics if len((one := curve(database, row.id, name, EVERY_POINT)).step)]
+            shortest = min(len(one.step) for one in own)  # a run that diverged has no last loss
+            curves = {one.metric: one.value[:shortest].tolist() for one in own}
+            step = own[0].step[:shortest].astype(int).tolist()
+            found.append(Recorded(f"run-{row.id}", row.id in long, settings[row.id], row.figures, step, curves))
     return found
 
 
@@ -85,7 +90,7 @@ def timed(listing: Callable[[], tuple[int, Any]], fetching: Callable[[Any], int]
 
 
 def read_ours(folder: Path, long: Sequence[str]) -> Took:
-    """This workbench: rows with figures and all settings, then the curves, thinned as a plot wants them."""
+    """This workbench: rows with figures and all settings, then the curves as the Compare screen reads them."""
     wanted = [int(name.removeprefix("run-")) for name in long]
 
     def listing() -> tuple[int, Any]:
@@ -95,7 +100,8 @@ def read_ours(folder: Path, long: Sequence[str]) -> Took:
         return len(settings), database
 
     def fetching(database: Any) -> int:
-        curves = [curve(database, run, "loss") for run in wanted]
+        points = min(CURVE_POINTS, MANY_POINTS // len(wanted))
+        curves = [curve(database, run, "loss", points) for run in wanted]
         database.close()
         return LONG_POINTS * len(curves)
 
@@ -130,21 +136,26 @@ def read_tensorboard(folder: Path, long: Sequence[str]) -> Took:
 
 
 def write_mlflow(folder: Path, runs: Sequence[Recorded]) -> None:
-    """MLflow's SQLite store."""
+    """MLflow's SQLite store; points go straight into its table, since its client takes minutes for them."""
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param
+    from mlflow.store.tracking.dbmodels.models import SqlMetric
 
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     experiment = client.create_experiment(PROJECT, artifact_location=(folder / "mlruns").as_uri())
     for run in runs:
         number = client.create_run(experiment, run_name=run.name).info.run_id
-        metrics = [Metric(name, value, 0, 0) for name, value in run.figures.items()]
-        for name, values in run.curves.items():
-            metrics += [Metric(name, value, 1000 * step, step) for step, value in zip(run.step, values, strict=True)]
         settings = [Param(key, str(value)) for key, value in run.settings.items()]
-        client.log_batch(number, params=settings)
-        for start in range(0, len(metrics), 1000):
-            client.log_batch(number, metrics=metrics[start : start + 1000])
+        ends = {name: Metric(name, values[-1], 1000 * run.step[-1], run.step[-1]) for name, values in run.curves.items()}
+        figures = [Metric(name, value, 0, 0) for name, value in run.figures.items()]
+        client.log_batch(number, metrics=[*figures, *ends.values()], params=settings)
+        rows = [
+            {"key": name, "value": value, "timestamp": 1000 * step, "step": step, "is_nan": False, "run_uuid": number}
+            for name, values in run.curves.items()
+            for step, value in zip(run.step[:-1], values[:-1], strict=True)
+        ]
+        with client._tracking_client.store.engine.begin() as connection:
+            connection.execute(SqlMetric.__table__.insert(), rows)
         client.set_terminated(number)
 
 
@@ -172,7 +183,7 @@ def write_trackio(folder: Path, runs: Sequence[Recorded]) -> None:
 
     for run in runs:
         rows = [dict(zip(run.curves, values, strict=True)) for values in zip(*run.curves.values(), strict=True)]
-        steps = [*run.step, (run.step or [0])[-1] + 1]
+        steps = [*run.step, run.step[-1] + 1]
         SQLiteStorage.bulk_log(PROJECT, run.name, [*rows, run.figures], steps=steps, config=run.settings)
 
 
@@ -228,23 +239,29 @@ def report(found: dict[str, list[Took]]) -> None:
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", type=Path, help="where the files are kept, and taken from where they are there")
     parser.add_argument("--only-loss", action="store_true", help="give the rivals no other metric")
     given = parser.parse_args()
     names = [name for name in RIVALS if importlib.util.find_spec(name)]
     with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
-        quiet = {"TRACKIO_DIR": made, "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "GIT_PYTHON_REFRESH": "quiet"}
-        os.environ.update(quiet)
+        folder = given.folder or Path(made)
+        folder.mkdir(exist_ok=True)
+        quiet = {"TRACKIO_DIR": str(folder), "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+        os.environ.update(quiet | {"GIT_PYTHON_REFRESH": "quiet"})
         logging.disable(logging.WARNING)
-        make_history(folder / "history.db", runs=given.runs, points=max(1000 * given.runs, 3_000_000))
+        if not (folder / "history.db").exists():
+            make_history(folder / "history.db", runs=given.runs, points=max(1000 * given.runs, POINTS))
         runs = recorded(folder / "history.db", ["loss"] if given.only_loss else METRICS)
-        long = [run.name for run in runs if run.step]
         for name in names:
-            started = time.perf_counter()
-            RIVALS[name][0](folder, runs)
-            print(f"{name} {importlib.metadata.version(name)} written in {time.perf_counter() - started:.0f} s", flush=True)
+            if not (folder / f"{name}.written").exists():
+                started = time.perf_counter()
+                RIVALS[name][0](folder, runs)
+                (folder / f"{name}.written").touch()
+                print(f"{name} {importlib.metadata.version(name)} written in {time.perf_counter() - started:.0f} s", flush=True)
+        long = [run.name for run in runs if run.long]
+        del runs
         elsewhere = Elsewhere()
         report(measure(folder, names, long, given.rounds))
         print(f"{elsewhere.cores():.1f} cores were busy for others")
