@@ -143,8 +143,8 @@ COLUMNS = {
     "errors": "On the test split.",
     "size": "The file's size on the disk.",
     "multiply-adds": "For one image.",
-    "1 image": "Milliseconds in ONNX Runtime for one image at a time: the median, and the 95th percentile behind the slash.",
-    "64 images": "Milliseconds in ONNX Runtime for 64 images at once: the median, and the 95th percentile behind the slash.",
+    "1 image (ms)": "Milliseconds in ONNX Runtime for one image at a time: the median, and the 95th percentile behind the slash.",
+    "64 images (ms)": "Milliseconds in ONNX Runtime for 64 images at once: the median, and the 95th percentile behind the slash.",
 }
 """The columns of the table, and what they are."""
 

@@ -26,7 +26,7 @@ from workbench.distill import card, onnx_files, sources
 from workbench.distill.data import ResidentData
 from workbench.distill.deployed import Deployed, Prepared
 from workbench.distill.evaluation import BATCH, BATCH_PIXELS, logits_on
-from workbench.engine import Engine
+from workbench.engine import Engine, EngineSettings
 from workbench.errors import CannotWrite, CheckpointError, ConfigError, DataError, WorkbenchError
 from workbench.history import reading
 from workbench.history.bundle import whole_file
@@ -83,6 +83,13 @@ class _Source:
         return channels, height, width
 
 
+def cpu_engine(folders: tuple[Path, ...], threads: int) -> Engine:
+    """An engine as :func:`take_away` wants it; with ``threads`` torch has no more."""
+    if threads:
+        torch.set_num_threads(threads)
+    return Engine(EngineSettings(device="cpu", folders=folders, threads=threads))
+
+
 def take_away(engine: Engine, database: Database, history: Path, wanted: Wanted, tell: sources.Tell = sources.quiet) -> Taken:
     """Write a finished run to a file and read it back; an engine on the CPU is wanted, with whose own arithmetic is compared.
 
@@ -106,7 +113,7 @@ def take_away(engine: Engine, database: Database, history: Path, wanted: Wanted,
         compared = _compared(source, _read_back(wanted.form, temporary), tell)
         if not compared.same and not wanted.force:
             raise AnswersOtherwise(
-                f"{wanted.target.name} answers otherwise than run {wanted.run} and is not kept: {compared.words()}"
+                f"the file {wanted.target.name} answers otherwise than run {wanted.run} and is not kept: {compared.words()}"
             )
         size = source.details.row.multiply_adds
         lines = [Line(name=source.details.row.name, errors=compared.errors, size=temporary.stat().st_size, multiply_adds=size)]

@@ -8,9 +8,10 @@ from pathlib import Path
 import click
 
 from workbench.cli.options import LARGEST, data_option, history_option, json_option, threads_option
+from workbench.errors import WorkbenchError
 from workbench.history.database import open_for_reading
 from workbench.progress import ProgressPrinter
-from workbench.takeaway import COLUMNS, FORMS, Taken, form_of
+from workbench.takeaway import COLUMNS, FORMS, AnswersOtherwise, Taken, form_of
 
 
 @click.command()
@@ -37,14 +38,15 @@ def take(
     as_json: bool,
 ) -> None:
     """Take RUN away as a file that gives the same answers elsewhere, which is read back and compared before it is kept."""
-    from workbench.engine import Engine, EngineSettings
-    from workbench.taking import Wanted, take_away
+    from workbench.taking import Wanted, cpu_engine, take_away
 
     printer = ProgressPrinter()
     wanted = Wanted(run=run, target=target, form=form or form_of(target), small=small, overwrite=overwrite, force=force)
     with contextlib.closing(open_for_reading(history)) as database:
-        engine = Engine(EngineSettings(device="cpu", folders=folders, threads=threads))
-        taken = take_away(engine, database, history, wanted, printer.tell)
+        try:
+            taken = take_away(cpu_engine(folders, threads), database, history, wanted, printer.tell)
+        except AnswersOtherwise as error:
+            raise WorkbenchError(f"{error}; --force keeps it all the same") from None
     click.echo(taken.to_json() if as_json else _shown(taken))
 
 

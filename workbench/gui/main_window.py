@@ -48,6 +48,7 @@ from workbench.gui.run_feed import RunFeed
 from workbench.gui.setup.screen import SetupScreen
 from workbench.gui.specialists.screen import SpecialistsScreen
 from workbench.gui.sweeps.screen import SweepScreen
+from workbench.gui.take_dialog import TakeDialog
 from workbench.gui.worker import Worker
 from workbench.history import changes, reading
 from workbench.history.backups import back_up_daily, list_backups, restore
@@ -87,6 +88,7 @@ class MainWindow(QMainWindow):
         self._tray: QSystemTrayIcon | None = None
         self._restored_words = ""
         self._sweep_launched = False
+        self.taking: TakeDialog | None = None
         self.setWindowTitle(f"{history.name} – Distillation workbench")
         self.feed = RunFeed(self)
         self.awake = Awake()
@@ -168,6 +170,7 @@ class MainWindow(QMainWindow):
         self.report.sweep_wanted.connect(self._show_sweep)
         self.report.said.connect(self.banner.say)
         self.report.told.connect(self._tell)
+        self.report.take_wanted.connect(self._take_away)
         self.specialists.setup_wanted.connect(self._open_setup)
         self.specialists.said.connect(self.banner.say)
         self.look.told.connect(self._tell)
@@ -187,6 +190,7 @@ class MainWindow(QMainWindow):
         self.history.epochs_wanted.connect(self._go_on)
         self.history.bias_wanted.connect(self._ask_bias)
         self.history.compare_wanted.connect(self._compare)
+        self.history.take_wanted.connect(self._take_away)
         self.history.export_wanted.connect(self.export_experiments)
         self.history.report_wanted.connect(self._show_report)
         self.history.explore_wanted.connect(self._explore)
@@ -512,6 +516,18 @@ class MainWindow(QMainWindow):
 
     # Out of the history, and in
 
+    def _take_away(self, run: int, name: str) -> None:
+        """Ask into what file a run should go; beside a training one thread does it."""
+        if self.taking is not None:
+            if not self.taking.ended:
+                self.banner.say("The file that was cancelled is still being given up; try again in a moment.")
+                return
+            self.taking.deleteLater()
+        settings = self.preferences.engine(self._folders, self._device)
+        threads = settings["threads"] or int(self.executor.busy)
+        self.taking = TakeDialog(run, name, self.history_path, settings["folders"], threads, self)
+        self.taking.open()
+
     def export_selected(self) -> None:
         """Write the experiments of the selected runs to a file."""
         if experiments := self.history.selected_experiments():
@@ -629,6 +645,8 @@ class MainWindow(QMainWindow):
         preferences.remember_layout(self)
         self.engine_state.setText("stopping with a checkpoint…")
         self.setEnabled(False)
+        if self.taking is not None:
+            self.taking.reject()
         if not self.executor.busy:
             self.hide()
         self.executor.close()
@@ -643,7 +661,8 @@ class MainWindow(QMainWindow):
 
     def _ended(self) -> bool:
         threads = (self.executor, self.history_thread, self.worker, self.quick, self.slow)
-        return self._closing and all(thread.join(0) for thread in threads)
+        taken = self.taking is None or self.taking.ended
+        return self._closing and taken and all(thread.join(0) for thread in threads)
 
     def _may_stop(self) -> bool:
         box = QMessageBox(self)

@@ -33,6 +33,7 @@ class Actions:
             ("epochs", "More epochs…", "Go on with this run as a new one, which leaves it as it is.", screen.more_epochs),
             ("bias", "Bias…", "Shift the logits of classes that the run has never seen, chosen on validation.", screen.bias),
             ("teacher", "Use as teacher", "Add the selected run to the ensemble of the set-up.", screen.teach),
+            ("take", "Take away…", "Write the selected run to a file that gives the same answers elsewhere.", screen.take_away),
             ("export", "Export…", "Write the selected experiments with all that belongs to them to one file.", screen.export),
             ("delete", "Delete", "Delete what is selected (Del); Ctrl+Z takes it back.", screen.delete_selected),
         ):

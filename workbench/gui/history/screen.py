@@ -54,6 +54,7 @@ class HistoryScreen(QWidget):
     explore_wanted = Signal(list)
     export_wanted = Signal(list)
     bias_wanted = Signal(int)
+    take_wanted = Signal(int, str)
     changed = Signal()
     said = Signal(str)
     told = Signal(str)
@@ -313,6 +314,7 @@ class HistoryScreen(QWidget):
             resume=bool(self._to_resume()),
             teacher=trained,
             bias=trained and one is not None and one.status == "done" and one.role != "specialist",
+            take=trained and one is not None and one.status == "done" and one.role != "specialist",
             epochs=trained and shown is not None,
             mark=bool(entries),
             report=len({entry.experiment for entry in entries}) == 1,
@@ -391,6 +393,11 @@ class HistoryScreen(QWidget):
         """Show the report of the selected run's experiment."""
         if experiments := self.selected_experiments():
             self.report_wanted.emit(experiments[0])
+
+    def take_away(self) -> None:
+        """Write the selected run to a file that gives its answers elsewhere."""
+        if entries := self.entries():
+            self.take_wanted.emit(entries[0].run, entries[0].name)
 
     def export(self) -> None:
         """Write the selected experiments to a file."""

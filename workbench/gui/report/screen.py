@@ -60,6 +60,7 @@ class ReportScreen(QWidget):
     compare_wanted = Signal(list)
     select_wanted = Signal(list)
     sweep_wanted = Signal(int)
+    take_wanted = Signal(int, str)
     said = Signal(str)
     told = Signal(str)
 
@@ -89,11 +90,12 @@ class ReportScreen(QWidget):
                                "this machine, for 1 and for 64 images. Not while a model trains.", self._measure)  # fmt: skip
         self.compare = _button("Compare", "Lay the curves of these runs over each other.", self._compare)
         self.select = _button("Show in the history", "Select these runs in the history.", self._select)
+        self.take = _button("Take away…", "Write the student to a file that gives the same answers elsewhere.", self._take_away)
         self.save = _button("Save as…", "Write the page into an HTML or a PDF file, pictures and all.", self._save)
         top = QHBoxLayout()
         top.addWidget(label("Experiment"))
         top.addWidget(self.choice, 1)
-        for button in (self.measure, self.compare, self.select, self.save):
+        for button in (self.measure, self.compare, self.select, self.take, self.save):
             top.addWidget(button)
         self.area = QScrollArea()
         self.area.setWidgetResizable(True)
@@ -287,6 +289,8 @@ class ReportScreen(QWidget):
         self._show_columns()
         self._fill_maps()
         self.measure.setEnabled(bool(report.timed) and not self._measuring)
+        student = report.party("student")
+        self.take.setEnabled(student is not None and student.status == "done")
 
     def _fill_table(self) -> None:
         report = self.report
@@ -346,6 +350,10 @@ class ReportScreen(QWidget):
 
     def _select(self) -> None:
         self.select_wanted.emit(self._runs())
+
+    def _take_away(self) -> None:
+        if self.report and (student := self.report.party("student")):
+            self.take_wanted.emit(student.runs[0], student.name)
 
     def _to_sweep(self) -> None:
         if self.report and self.report.sweep:
