@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import threading
 from collections.abc import Iterator
@@ -20,7 +18,7 @@ from workbench.history.database import open_for_reading
 from workbench.history.looked import kept
 from workbench.history.writing import History
 from workbench.look_questions import Models, look, models
-from workbench.own_pictures import Batch, OwnPictures, as_csv
+from workbench.own_pictures import Batch, OwnPictures
 
 
 @pytest.fixture(scope="module")
@@ -149,10 +147,3 @@ def test_that_cancelling_keeps_what_is_done_and_ends_soon(trained: tuple[History
     assert not worker.is_alive()
     done = sum(len(batch.paths) for batch in [*first, *pictures.take()])
     assert 0 < done < 20_000
-
-
-def test_that_no_cell_of_a_file_is_run_as_a_formula() -> None:
-    content = as_csv(["file", "bits"], [["=cmd()|x.png", 0.5], ["@a", None], ['a,\n"b"', -1.5]])
-    assert content.startswith(b"\xef\xbb\xbf")
-    rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
-    assert rows == [["file", "bits"], ["'=cmd()|x.png", "0.5"], ["'@a", ""], ['a,\n"b"', "-1.5"]]

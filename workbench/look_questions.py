@@ -21,7 +21,7 @@ from workbench.looking import LineUp, Looked, Scaled, log_distributions, looked,
 if TYPE_CHECKING:
     from torch import nn
 
-    from workbench.distill.data import ResidentData
+    from workbench.distill.data import ResidentData, Split
     from workbench.engine import Engine
     from workbench.history.writing import History
 
@@ -52,27 +52,28 @@ class Models:
         return self.data.shape
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Everybody's logits, float32 (speakers, N, classes), for uint8 images (N, C, H, W)."""
+        """Everybody's logits, float32 (speakers, N, classes), for a batch of uint8 images (N, C, H, W)."""
         import torch
 
-        from workbench.distill.evaluation import logits_on
-
-        with _one_thread():
-            there = torch.from_numpy(np.require(images, requirements=["C", "W"])).to(self.data.device)
-            return np.stack([logits_on(member, self.data, there).cpu().numpy() for member in self.members])
+        with _one_thread(), torch.inference_mode():
+            view = self.data.view(torch.from_numpy(np.require(images, requirements=["C", "W"])).to(self.data.device))
+            return torch.stack([member(view).float() for member in self.members]).cpu().numpy()
 
     def test_logits(self, key: str) -> np.ndarray:
         """One speaker's logits on the test split, float32 (N, classes)."""
-        from workbench.distill.evaluation import logits_on
-
-        place = [one.key for one in self.line_up.speakers].index(key)
-        with _one_thread():
-            return logits_on(self.members[place], self.data, self.data.test.images).cpu().numpy()
+        return self._on(key, self.data.test)
 
     def validation(self) -> tuple[np.ndarray, np.ndarray]:
         """Everybody's logits on validation, float32 (speakers, N, classes), and the labels (N,)."""
         split = self.data.validation
-        return self.logits(split.images.cpu().numpy()), split.labels.cpu().numpy()
+        return np.stack([self._on(one.key, split) for one in self.line_up.speakers]), split.labels.cpu().numpy()
+
+    def _on(self, key: str, split: Split) -> np.ndarray:
+        from workbench.distill.evaluation import logits_on
+
+        place = [one.key for one in self.line_up.speakers].index(key)
+        with _one_thread():
+            return logits_on(self.members[place], self.data, split.images).cpu().numpy()
 
 
 @contextmanager

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import itertools
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +24,7 @@ from workbench.looking import entropy
 if TYPE_CHECKING:
     from workbench.look_questions import Models
 
-BATCH_BYTES = 2**24
+BATCH_BYTES = 2**23
 """A batch of decoded pictures takes at most so much."""
 BATCH = 128
 DECODERS = 2
@@ -168,18 +166,3 @@ def _parts(paths: Sequence[Path], size: int) -> Iterator[tuple[Path, ...]]:
 def _sentence(said: Sequence[str]) -> str:
     words = "; ".join(said)
     return f"{words[0].upper()}{words[1:]}." if words else ""
-
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A text that begins so is a formula to a spreadsheet."""
-
-
-def as_csv(titles: Sequence[str], rows: Iterable[Sequence[str | float | None]]) -> bytes:
-    """A table as CSV in UTF-8 with a byte order mark, without which Excel takes it for another code; a text that a spreadsheet
-    would run stands behind an apostrophe."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(titles)
-    for row in rows:
-        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for cell in row])
-    return text.getvalue().encode("utf-8-sig", "replace")

@@ -182,7 +182,7 @@ def test_that_own_pictures_are_predicted_and_saved(
     (folder / "07.png").write_bytes(b"no picture")
     drop(looked, folder)
     qtbot.waitUntil(lambda: len(page.table.paths) == 40 and not page._under_way, timeout=WAIT)
-    titles = ["File", "Student", "probability", "bits", "Ensemble of 2", "probability", "bits", "Agree", "Remark"]
+    titles = ["File", "Student", "p", "bits", "Ensemble of 2", "p", "bits", "Agree", "Remark"]
     assert page.table.titles == titles
     student = there.said("student")
     assert student is not None

@@ -171,8 +171,9 @@ def picture(path: Path, size: tuple[int, int], channels: int, remarks: list[str]
                 remarks += _remarks(opened)
             opened.draft(opened.mode, (2 * size[0], 2 * size[1]))
             opened.load()
-            upright = _eight_bit(path, ImageOps.exif_transpose(opened))
-            plain = upright.convert("L" if channels == 1 else "RGB")
+            upright = _eight_bit(path, ImageOps.exif_transpose(opened) if ORIENTATION in opened.getexif() else opened)
+            mode = "L" if channels == 1 else "RGB"
+            plain = upright if upright.mode == mode else upright.convert(mode)
         fitted = np.asarray(plain if plain.size == size else ImageOps.fit(plain, size, method=Image.Resampling.BILINEAR))
     except DataError:
         raise

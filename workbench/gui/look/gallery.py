@@ -86,9 +86,9 @@ class Gallery(QWidget):
         self.filter.setAccessibleName("Which images")
         self.classes.setAccessibleName("Right class")
         self.classes.setToolTip("Only images of this class.")
-        for box in (self.filter, self.classes):
+        for box, width in ((self.filter, 16), (self.classes, 6)):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(9)
+            box.setMinimumContentsLength(width)
             box.setMaxVisibleItems(24)
             box.activated.connect(lambda _: self._sift_anew())
         self.of_cell = label("", wrap=True)
@@ -101,8 +101,8 @@ class Gallery(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         row, cell = QHBoxLayout(), QHBoxLayout()
-        row.addWidget(self.filter, 3)
-        row.addWidget(self.classes, 2)
+        row.addWidget(self.filter, 1)
+        row.addWidget(self.classes)
         cell.addWidget(self.of_cell, 1)
         cell.addWidget(self.leave_cell)
         layout.addLayout(row)

@@ -61,7 +61,7 @@ class ImagesPage(QWidget):
         self.splitter.setChildrenCollapsible(False)
         self.splitter.addWidget(self.gallery)
         self.splitter.addWidget(self.tabs)
-        self.splitter.setSizes([330, 900])
+        self.splitter.setSizes([350, 880])
         self.splitter.setStretchFactor(1, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 6, 0, 0)

@@ -23,7 +23,6 @@ from PySide6.QtWidgets import (
 )
 from sqlite_utils import Database
 
-from workbench.files import write_whole
 from workbench.gui.forms import label
 from workbench.gui.look.images_page import LookWork
 from workbench.gui.look.opinions import Opinions
@@ -31,8 +30,9 @@ from workbench.gui.look.own_table import SORTED_BY, OwnTable
 from workbench.gui.run_feed import AskHistory
 from workbench.gui.setup.pictures import to_pixmap
 from workbench.gui.specialists.subsets_page import scaled
+from workbench.history.csv_out import write_csv
 from workbench.look_questions import Models
-from workbench.own_pictures import OwnPictures, as_csv
+from workbench.own_pictures import OwnPictures
 from workbench.questions import duration
 
 FETCH_MILLISECONDS = 80
@@ -326,7 +326,7 @@ class OwnPage(QWidget):
         titles, rows = self.table.file_titles(), self.table.rows()
 
         def written(_: Database) -> None:
-            write_whole(target, as_csv(titles, rows))
+            write_csv(target, titles, rows)
 
         self._ask_history("own csv", written, lambda _: self.told.emit(f"Saved as {target}."))
 

@@ -16,7 +16,14 @@ Index = QModelIndex | QPersistentModelIndex
 CHIEF = ("student", "ensemble")
 """These have columns; where neither is there, whoever is."""
 SORTED_BY = Qt.ItemDataRole.UserRole
-NUMBERS = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+NUMBERS = {"p": "probability", "bits": "bits"}
+"""Columns behind each class, and what they are called in a file."""
+ABOUT = {
+    "p": "The probability of that class at T = 1.",
+    "bits": "The entropy of the distribution at T = 1, in bits.",
+    "Agree": "Whether student and ensemble name the same class.",
+}
 
 
 class OwnTable(QAbstractTableModel):
@@ -43,7 +50,7 @@ class OwnTable(QAbstractTableModel):
         self.titles = ["File"]
         for place in self._shown:
             name = line_up.parties[place].name
-            self.titles += [name[0].upper() + name[1:], "probability", "bits"]
+            self.titles += [name[0].upper() + name[1:], *NUMBERS]
         self.titles += (["Agree"] if self._agree else []) + ["Remark"]
         self.endResetModel()
 
@@ -76,9 +83,8 @@ class OwnTable(QAbstractTableModel):
         """The columns' titles in a file, where each is another."""
         found, of = [], ""
         for title in self.titles:
-            belongs = title in ("probability", "bits")
-            of = of if belongs else title
-            found.append(f"{of} {title}".lower() if belongs else title.lower())
+            of = of if title in NUMBERS else title
+            found.append(f"{of} {NUMBERS[title]}".lower() if title in NUMBERS else title.lower())
         return found
 
     @property
@@ -100,9 +106,11 @@ class OwnTable(QAbstractTableModel):
         return 0 if parent.isValid() else len(self.titles)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """The columns' titles."""
+        """The columns' titles, and what they mean."""
         if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
             return self.titles[section]
+        if orientation == Qt.Orientation.Horizontal and role == Qt.ItemDataRole.ToolTipRole:
+            return ABOUT.get(self.titles[section])
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -114,12 +122,12 @@ class OwnTable(QAbstractTableModel):
             if column == 0:
                 return self.paths[index.row()].name
             if isinstance(value, float):
-                return f"{value:.1%}" if self.titles[column] == "probability" else f"{value:.3f}"
+                return f"{value:.1%}" if self.titles[column] == "p" else f"{value:.3f}"
             return value or ""
         if role == SORTED_BY:
-            return (-np.inf if self.titles[column] in ("probability", "bits") else "") if value is None else value
+            return (-np.inf if self.titles[column] in NUMBERS else "") if value is None else value
         if role == Qt.ItemDataRole.ToolTipRole and column in (0, len(self.titles) - 1):
             return plain_tooltip(value)
-        if role == Qt.ItemDataRole.TextAlignmentRole and self.titles[column] in ("probability", "bits"):
-            return NUMBERS
+        if role == Qt.ItemDataRole.TextAlignmentRole and self.titles[column] in NUMBERS:
+            return RIGHT
         return None
