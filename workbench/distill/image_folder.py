@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,16 +163,17 @@ def picture(path: Path, size: tuple[int, int], channels: int, remarks: list[str]
     What a person may not expect, such as an animation of which the first frame is taken, is said in ``remarks``.
     """
     try:
-        if path.exists() and not path.is_file():  # to open a pipe waits for whoever writes into it
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe waits for whoever writes into it
             raise DataError(f"{path} is not a file that can be read: replace or remove it")
         with Image.open(path, formats=tuple(FORMATS & Image.OPEN.keys())) as opened:
             if opened.width * opened.height > LARGEST:
                 raise Image.DecompressionBombError
+            turned = opened.getexif().get(ORIENTATION, 1) != 1
             if remarks is not None:
-                remarks += _remarks(opened)
+                remarks += _remarks(opened, turned)
             opened.draft(opened.mode, (2 * size[0], 2 * size[1]))
             opened.load()
-            upright = _eight_bit(path, ImageOps.exif_transpose(opened) if ORIENTATION in opened.getexif() else opened)
+            upright = _eight_bit(path, ImageOps.exif_transpose(opened) if turned else opened)
             mode = "L" if channels == 1 else "RGB"
             plain = upright if upright.mode == mode else upright.convert(mode)
         fitted = np.asarray(plain if plain.size == size else ImageOps.fit(plain, size, method=Image.Resampling.BILINEAR))
@@ -189,14 +191,14 @@ def picture(path: Path, size: tuple[int, int], channels: int, remarks: list[str]
     return fitted[None] if channels == 1 else fitted.transpose(2, 0, 1)
 
 
-def _remarks(opened: Image.Image) -> list[str]:
+def _remarks(opened: Image.Image, turned: bool) -> list[str]:
     """What is said of a picture before it is decoded."""
     found = []
     if getattr(opened, "is_animated", False):
         found.append("the first of several frames")
     if max(opened.size) == 1:
         found.append("a single pixel")
-    if opened.getexif().get(ORIENTATION, 1) != 1:
+    if turned:
         found.append("turned upright")
     return found
 
