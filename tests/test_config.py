@@ -252,7 +252,15 @@ class TestDottedPaths:
 class TestFingerprint:
     def test_that_it_is_the_same_whether_or_not_defaults_are_spelled_out(self) -> None:
         short = run_config(model=ModelConfig(model="mlp", options={"units": 30}))
-        options = {"units": 30, "layers": 2, "dropout": 0, "input_dropout": 0.0, "max_norm": 0}
+        options = {
+            "units": 30,
+            "layers": 2,
+            "dropout": 0,
+            "input_dropout": 0.0,
+            "max_norm": 0,
+            "activation": "relu",
+            "bias": True,
+        }
         long = RunConfig.from_dict(
             {
                 "data": {"dataset": "digits", "validation_fraction": 0.1, "channels": 0},
@@ -280,7 +288,8 @@ class TestFingerprint:
                 seen.add(fingerprint(dataclasses.replace(base, **{part: changed}), "d", ()))
                 count += 1
         for option in zoo.spec("mlp").options:
-            model = ModelConfig(model="mlp", options={option.name: option.default + 1 if option.kind is int else 0.5})
+            changed = {int: 3, float: 0.5, bool: False, str: "none"}[option.kind]
+            model = ModelConfig(model="mlp", options={option.name: changed})
             seen.add(fingerprint(dataclasses.replace(base, model=model), "d", ()))
             count += 1
         others = [
@@ -299,6 +308,8 @@ class TestFingerprint:
     def test_that_it_is_that_of_the_histories_written_with_this_version_of_the_engine(self) -> None:
         assert ENGINE_VERSION == 2
         assert fingerprint(run_config(), "d", ()) == "f16b703ef852a19bd81ba91ba895f5286a70c7e5f2190ed74c397500c67ee0ce"
+        cnn = run_config(model=ModelConfig(model="cnn", options={"channels": 16, "batch_norm": False}))
+        assert fingerprint(cnn, "d", ()) == "5b97896fbf3646d9f2d9d1e3f31e1869e41c5d6b892bcb3a376ba8d5b626a5a7"
 
 
 def another(field: dataclasses.Field[Any]) -> Any:
@@ -333,7 +344,9 @@ def test_that_the_settings_of_a_run_are_listed_flat_with_defaults() -> None:
     ("config", "words"),
     [
         (ModelConfig(options={"layers": 3, "units": 300}), "mlp 3×300"),
+        (ModelConfig(options={"activation": "none", "bias": False}), "mlp 2×100 linear without bias"),
         (ModelConfig(model="cnn"), "cnn 32×128"),
+        (ModelConfig(model="cnn", options={"convolutions": 2, "batch_norm": False}), "cnn 2·32×128 without norm"),
         (ModelConfig(model="resnet"), "resnet 20×16"),
         (ModelConfig(model="torchvision", options={"architecture": "resnet18"}), "resnet18"),
     ],

@@ -68,6 +68,22 @@ def test_that_a_specialist_begins_with_its_generalists_weights(history: History)
         assert torch.allclose(theirs, tensor if theirs.shape == tensor.shape else tensor[classes], atol=1e-6)
 
 
+def test_that_a_generalist_from_before_its_model_had_more_options_is_begun_with(history: History, tmp_path: Path) -> None:
+    assert launch(history, specialised(specialists__students=False))[0] == "done"
+    stored = history.weights_of(1)
+    tensors, about = checkpoints.read(stored.path, stored.sha256)
+    options = {key: value for key, value in about["model"]["options"].items() if key not in ("activation", "bias")}
+    size, digest = checkpoints.write(
+        tmp_path / "old.safetensors", tensors, about | {"model": about["model"] | {"options": options}}
+    )
+    older = reading.StoredFile(run=1, path=tmp_path / "old.safetensors", size=size, sha256=digest)
+    begun = engine().specialist_job(2, history.past_run(2).config, older).start
+    again = engine().specialist_job(2, history.past_run(2).config, stored).start
+    assert begun is not None
+    assert again is not None
+    assert all(torch.equal(begun[name], again[name]) for name in again)
+
+
 def test_that_a_specialist_of_all_classes_but_one_begins_as_its_generalist(history: History) -> None:
     rate = {"learning_rate": 1e-9, "epochs": 1}
     by_hand = {"by_hand": ["1,2,3,4,5,6,7,8,9"], "students": False}

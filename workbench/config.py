@@ -116,14 +116,17 @@ class ModelConfig:
         object.__setattr__(self, "options", zoo.checked_options(self.model, self.options))
 
     def describe(self) -> str:
-        """In a few words: ``mlp 2×300``, ``cnn 32``, ``resnet18``."""
+        """In a few words: ``mlp 2×300``, ``cnn 32×128``, ``resnet18``, ``mlp 2×300 linear``."""
         given = self.options
-        if self.model == "mlp":
-            return f"mlp {given['layers']}×{given['units']}"
         if self.model == "torchvision":
             return str(given["architecture"])
-        short = [f"{value}" for key, value in given.items() if not isinstance(value, (bool, float))]
-        return f"{self.model} {'×'.join(short)}"
+        short = [f"{value}" for key, value in given.items() if isinstance(value, int) and not isinstance(value, bool)]
+        if self.model == "cnn":
+            *short, convolutions = short
+            short[0] = f"{convolutions}·{short[0]}" if convolutions != "1" else short[0]
+        without = {"activation": " linear", "bias": " without bias", "batch_norm": " without norm"}
+        changed = [said for key, said in without.items() if given.get(key) in ("none", False)]
+        return f"{self.model} {'×'.join(short)}{''.join(changed)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -534,18 +537,18 @@ def flat(config: RunConfig) -> dict[str, Any]:
         if isinstance(part, ModelConfig):
             result[path] = part.model
             for key, value in part.options.items():
-                result[f"{path}.{key}"] = _written(value)
+                result[f"{path}.{key}"] = written(value)
         elif dataclasses.is_dataclass(part):
             for item in dataclasses.fields(part):
                 visit(getattr(part, item.name), f"{path}.{item.name}".lstrip("."))
         elif part is not None:
-            result[path] = _written(part)
+            result[path] = written(part)
 
     visit(config, "")
     return result
 
 
-def _written(value: Any) -> Any:
+def written(value: Any) -> Any:
     """A setting's value as one cell of a table."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -478,7 +478,7 @@ class Engine:
         tensors, stored = checkpoints.read(generalist.path, generalist.sha256)
         with self.random_state_kept():
             other = build(config.model, data.shape, len(data.classes) + 1, self.device)
-        if stored["model"] != dataclasses.asdict(config.model):
+        if ModelConfig(**stored["model"]) != config.model:  # an option that came since has its default
             raise CheckpointError(f"run {generalist.run} is no {config.model.describe()} to begin with; launch it anew")
         begun = start_from(tensors, other.state_dict(), about, len(data.classes))
         ensemble = targets = None

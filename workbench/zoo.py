@@ -76,6 +76,27 @@ def build(name: str, options: Mapping[str, Any], shape: Shape, classes: int) -> 
     return spec(name).build(shape, classes, **options)
 
 
+ACTIVATIONS = ("relu", "none")
+
+Activation = Annotated[
+    str,
+    Setting(
+        label="Activation",
+        help="What a hidden layer's outputs pass through; with none the network is linear, pooling by averages where it pools.",
+        choices=ACTIVATIONS,
+        advanced=True,
+    ),
+]
+Bias = Annotated[
+    bool,
+    Setting(
+        label="Bias",
+        help="Learned constants that are added in each layer; without them batch norm neither scales nor shifts.",
+        advanced=True,
+    ),
+]
+
+
 @model("mlp", "Multilayer perceptron")
 def mlp(
     shape: Shape,
@@ -98,6 +119,8 @@ def mlp(
             high=1000,
         ),
     ] = 0.0,
+    activation: Activation = "relu",
+    bias: Bias = True,
 ) -> "nn.Module":
     """Fully connected ReLU layers, as in the paper's MNIST experiment (section 3)."""
     from torch import nn
@@ -107,11 +130,13 @@ def mlp(
     if input_dropout:
         parts.append(nn.Dropout(input_dropout))
     for _ in range(layers):
-        parts += [nn.Linear(width, units), nn.ReLU()]
+        parts.append(nn.Linear(width, units, bias=bias))
+        if activation == "relu":
+            parts.append(nn.ReLU())
         if dropout:
             parts.append(nn.Dropout(dropout))
         width = units
-    parts.append(nn.Linear(width, classes))
+    parts.append(nn.Linear(width, classes, bias=bias))
     net = nn.Sequential(*parts)
     net.max_norm = max_norm  # type: ignore[assignment]
     return net
@@ -132,25 +157,36 @@ def cnn(
         float, Setting(label="Dropout", help="Share of fully connected units dropped in training.", low=0, high=0.95)
     ] = 0.0,
     batch_norm: Annotated[bool, Setting(label="Batch norm", help="Normalise each convolution's output over the batch.")] = True,
+    convolutions: Annotated[
+        int, Setting(label="Convolutions", help="3×3 convolutions in each of the two blocks.", low=1, high=16, advanced=True)
+    ] = 1,
+    activation: Activation = "relu",
+    bias: Bias = True,
 ) -> "nn.Module":
     """Two blocks of 3×3 convolution, ReLU and 2×2 pooling, then one fully connected layer."""
     from torch import nn
 
+    linear = activation == "none"
+
     parts: list[nn.Module] = []
     last, (height, width) = shape[0], shape[1:]
     for out in (channels, 2 * channels):
-        parts.append(nn.Conv2d(last, out, 3, padding=1, bias=not batch_norm))
-        if batch_norm:
-            parts.append(nn.BatchNorm2d(out))
-        parts.append(nn.ReLU())
+        for _ in range(convolutions):
+            parts.append(nn.Conv2d(last, out, 3, padding=1, bias=bias and not batch_norm))
+            if batch_norm:
+                parts.append(nn.BatchNorm2d(out, affine=bias))
+            if not linear:
+                parts.append(nn.ReLU())
+            last = out
         if min(height, width) >= 2:
-            parts.append(nn.MaxPool2d(2))
+            parts.append(nn.AvgPool2d(2) if linear else nn.MaxPool2d(2))
             height, width = height // 2, width // 2
-        last = out
-    parts += [nn.Flatten(), nn.Linear(last * height * width, units), nn.ReLU()]
+    parts += [nn.Flatten(), nn.Linear(last * height * width, units, bias=bias)]
+    if not linear:
+        parts.append(nn.ReLU())
     if dropout:
         parts.append(nn.Dropout(dropout))
-    parts.append(nn.Linear(units, classes))
+    parts.append(nn.Linear(units, classes, bias=bias))
     return nn.Sequential(*parts)
 
 

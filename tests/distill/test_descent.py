@@ -58,6 +58,9 @@ def test_that_momentum_is_where_torch_keeps_it() -> None:
     [
         mlp(2, 8, dropout=0.5),
         mlp(2, 8, input_dropout=0.5),
+        mlp(1, 8, activation="none"),
+        mlp(2, 8, activation="none"),
+        mlp(2, 8, bias=False),
         build(ModelConfig(model="cnn", options={"channels": 2}), (1, 8, 8), 10),
         nn.Sequential(nn.Flatten(), nn.Linear(30, 8), nn.Tanh(), nn.Linear(8, 10)),
         nn.Sequential(nn.Flatten(), nn.Linear(30, 8), nn.ReLU(), nn.Linear(8, 10, bias=False)),

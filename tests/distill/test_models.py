@@ -34,6 +34,9 @@ def config(model: str, **options: object) -> ModelConfig:
         config("mlp", layers=3, units=7, dropout=0.5, input_dropout=0.2, max_norm=2.0),
         config("cnn"),
         config("cnn", channels=3, units=5, dropout=0.5, batch_norm=False),
+        config("mlp", activation="none", bias=False),
+        config("cnn", channels=3, units=5, convolutions=2),
+        config("cnn", channels=3, units=5, activation="none", bias=False),
         config("resnet", depth=8, width=4),
     ],
     ids=lambda chosen: chosen.describe(),
@@ -89,6 +92,33 @@ def test_that_the_size_of_a_cnn_is_what_a_hand_counts() -> None:
     size = model_size(config("cnn", channels=2, units=5, batch_norm=False), DIGITS, 10)
     assert size.parameters == (9 * 2 + 2) + (9 * 2 * 4 + 4) + (4 * 2 * 2 * 5 + 5) + (5 * 10 + 10)
     assert size.multiply_adds == 9 * 2 * 64 + 9 * 2 * 4 * 16 + 16 * 5 + 50
+
+
+def test_that_the_size_of_a_cnn_with_parts_taken_away_is_what_a_hand_counts() -> None:
+    chosen = {"channels": 2, "units": 5, "bias": False}
+    convolved = 9 * 2 + 9 * 2 * 2 + 9 * 2 * 4 + 9 * 4 * 4
+    deep = model_size(config("cnn", convolutions=2, batch_norm=False, **chosen), DIGITS, 10)
+    assert deep.parameters == convolved + 4 * 2 * 2 * 5 + 5 * 10
+    assert model_size(config("cnn", convolutions=2, **chosen), DIGITS, 10) == deep
+    assert model_size(config("mlp", layers=1, units=5, bias=False), DIGITS, 10).parameters == 64 * 5 + 5 * 10
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_that_a_model_without_its_activation_is_linear_in_the_image(model: str) -> None:
+    torch.manual_seed(0)
+    one, other = torch.randn(2, 8, *DIGITS)
+    for activation, linear in (("none", True), ("relu", False)):
+        net = build(config(model, activation=activation), DIGITS, 10).eval()
+        with torch.no_grad():
+            apart = net(one + other) - (net(one) + net(other) - net(torch.zeros_like(one)))
+        assert bool(apart.abs().max() < 1e-5) is linear
+
+
+@pytest.mark.parametrize("model", ["mlp", "cnn"])
+def test_that_a_model_without_bias_gives_nothing_for_nothing(model: str) -> None:
+    net = build(config(model, bias=False, **({"batch_norm": False} if model == "cnn" else {})), DIGITS, 10)
+    assert not net(torch.zeros(1, *DIGITS)).any()
+    assert not any(name.endswith("bias") for name in build(config(model, bias=False), DIGITS, 10).state_dict())
 
 
 def test_that_counting_a_large_model_gives_what_building_it_gives() -> None:

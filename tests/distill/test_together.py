@@ -165,10 +165,12 @@ def test_that_one_that_stops_early_leaves_and_the_others_go_on() -> None:
     [
         {"model": ModelConfig(options={"units": 12, "dropout": 0.1})},
         {"model": ModelConfig(model="cnn", options={"channels": 2, "units": 4})},
+        {"model": ModelConfig(options={"units": 12, "activation": "none"})},
+        {"model": ModelConfig(options={"units": 12, "bias": False})},
         {"jitter": 1},
         {"precision": "bf16"},
     ],
-    ids=["dropout", "convolution", "jitter", "bf16"],
+    ids=["dropout", "convolution", "no activation", "no bias", "jitter", "bf16"],
 )
 def test_that_what_cannot_be_stacked_is_trained_alone(settings: dict[str, Any]) -> None:
     assert company(Trainer(students(1, **settings)[0])) is None

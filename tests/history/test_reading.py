@@ -117,6 +117,13 @@ class TestSettings:
         runs = [add(history), add(history)]
         assert reading.differing_settings(reading.run_settings(database, runs)) == {}
 
+    def test_that_an_option_that_came_after_a_run_has_its_default_there(self, history: History, database: Database) -> None:
+        runs = [add(history), add(history), add(history, RunConfig(model=ModelConfig(options={"bias": False})))]
+        with closing(open_database(history.path)) as writable, writable.conn:
+            writable.execute("DELETE FROM params WHERE run = ? AND key IN ('model.bias', 'model.activation')", [runs[0]])
+        differing = reading.differing_settings(reading.run_settings(database, runs))
+        assert differing == {"model.bias": {runs[0]: "true", runs[1]: "true", runs[2]: "false"}}
+
     def test_that_different_models_differ_in_their_options(self, history: History, database: Database) -> None:
         runs = [add(history), add(history, RunConfig(model=ModelConfig(model="cnn")))]
         differing = reading.differing_settings(reading.run_settings(database, runs))

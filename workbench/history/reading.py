@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from sqlite_utils import Database
 
+from workbench import zoo
 from workbench.bias import Correction
-from workbench.config import RunConfig, sameness
+from workbench.config import RunConfig, sameness, written
 from workbench.errors import HistoryError
 from workbench.history.database import files_folder
 from workbench.plan import ALONE, SPECIALISED
@@ -485,11 +486,15 @@ def parents(database: Database, run: int) -> tuple[int, ...]:
 
 
 def run_settings(database: Database, runs: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Every setting of each run by dotted path."""
+    """Every setting of each run by dotted path; an option that its model has got since has its default."""
     found: dict[int, dict[str, Any]] = {run: {} for run in runs}
     sql = f"SELECT run, key, value FROM params WHERE run IN ({_marks(runs)})"
     for run, key, value in database.execute(sql, list(runs)).fetchall():
         found[run][key] = value
+    for one in found.values():
+        if (model := one.get("model")) in zoo.MODELS:
+            for option in zoo.MODELS[model].options:
+                one.setdefault(f"model.{option.name}", written(option.default))
     return found
 
 
