@@ -87,6 +87,38 @@ def test_that_each_experiment_is_the_recipe_with_its_values_and_says_so_in_its_n
     assert words(point) == "temperature 2.5 · leave out 3 · seed 1"
 
 
+PARTS = {
+    "depth": {"student.layers": 0},
+    "convolution": {"student": {"units": 9, "model": "mlp"}},
+    "width and rate": {"student.channels": 2, "training.learning_rate": 0.5},
+}
+
+
+def test_that_one_part_at_a_time_is_taken_away_from_the_experiment_as_it_is() -> None:
+    tables = TINY | {"student": {"model": "cnn", "channels": 4}}
+    parts = {name: PARTS[name] for name in ("convolution", "width and rate")}
+    found = expand(tables | {"sweep": {"seeds": 2, "without": parts}})
+    assert [(point["without"], config.seed) for point, config in found] == [
+        (part, seed) for part in ("nothing", *parts) for seed in (0, 1)
+    ]
+    whole, without, narrow = (found[place][1] for place in (1, 3, 5))
+    assert whole.student.options["channels"] == 4
+    assert (without.student.model, without.student.options["units"], without.training) == ("mlp", 9, whole.training)
+    assert (narrow.student.options["channels"], narrow.training.learning_rate) == (2, 0.5)
+    assert all(config.teachers == whole.teachers for _, config in found)
+    assert without.name == "tiny · without convolution · seed 1"
+
+
+def test_that_parts_are_one_more_setting_of_a_grid_and_the_last_word() -> None:
+    found = expand(TINY | {"sweep": {"student.layers": [1, 2], "without": {"depth": PARTS["depth"]}}})
+    assert [(point, config.student.options["layers"]) for point, config in found] == [
+        ({"student.layers": 1, "without": "nothing"}, 1),
+        ({"student.layers": 1, "without": "depth"}, 0),
+        ({"student.layers": 2, "without": "nothing"}, 2),
+        ({"student.layers": 2, "without": "depth"}, 0),
+    ]
+
+
 def test_that_a_recipe_without_a_sweep_is_one_experiment() -> None:
     ((point, config),) = expand(TINY)
     assert (point, config.name) == ({}, "tiny")
@@ -127,6 +159,11 @@ def test_that_seeds_beside_specialists_are_also_those_of_the_generalist() -> Non
         ('"student.units" = {from = nan, to = 2, count = 3}', "sweep.student.units", "two numbers"),
         ('how = "zip"\n"student.units" = [1, 2]\n"student.layers" = [1]', "sweep", "as many values of each"),
         ('how = "random"\n"student.units" = [1, 2]', "sweep.count", "say how many"),
+        ("without = 3", "sweep.without", "a table of parts"),
+        ("[without]\ndepth = 1", "sweep.without.depth", "a table of settings"),
+        ("[without]\ndepth = {}", "sweep.without.depth", "a table of settings"),
+        ('[without]\nnothing = {"student.layers" = 1}', "sweep.without.nothing", "call the part something else"),
+        ("[without]\nluck = {seed = 3}", "sweep.without.luck", "may not set a seed"),
         ("seeds = -1", "sweep.seeds", "must be a whole number"),
         ("seeds = true", "sweep.seeds", "must be a whole number"),
         ('seeds = 2000\n"student.units" = [1, 2]', "sweep", "4,000 experiments are too many"),

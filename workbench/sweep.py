@@ -10,7 +10,7 @@ import dataclasses
 import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.config import ExperimentConfig
@@ -32,6 +32,11 @@ after their generalist's."""
 
 Point = dict[str, Any]
 """The values of the settings that a sweep varies, by dotted path."""
+
+WITHOUT = "without"
+"""The axis whose values are parts by name, each taken away by several settings."""
+NOTHING = "nothing"
+"""Its first value: the experiment as it stands."""
 
 PLACES = 1_000_001
 """So many values of a continuous range are told apart where combinations are counted or drawn."""
@@ -78,13 +83,15 @@ class Sweep:
     combinations of the grid without repeating one. ``bayes`` tries ``count`` combinations one after the other, each
     chosen after those before, see :mod:`workbench.search`; its ranges are not cut into a few values. Each combination is
     done for ``seeds`` seeds from the experiment's own on; teachers stay the runs they are, but for a generalist, which is
-    another one for each seed with its specialists.
+    another one for each seed with its specialists. ``without`` names parts and the settings that take each away: one more
+    axis, whose first value is :data:`NOTHING`.
     """
 
     axes: tuple[tuple[str, Values], ...] = ()
     how: str = "grid"
     seeds: int = 1
     count: int = 0
+    without: Mapping[str, Point] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Sweep:
@@ -100,7 +107,9 @@ class Sweep:
             if not isinstance(own[name], int) or isinstance(own[name], bool) or not 0 <= own[name] <= LARGEST:
                 raise ConfigError(f"sweep.{name}", f"must be a whole number from 0 to {LARGEST}")
         axes = tuple((path, _values(path, value, search=own["how"] == "bayes")) for path, value in axes_of(given))
-        made = cls(axes=axes, how=own["how"], seeds=max(1, own["seeds"]), count=own["count"])
+        if parts := parts_of(given):
+            axes += ((WITHOUT, (NOTHING, *parts)),)
+        made = cls(axes=axes, how=own["how"], seeds=max(1, own["seeds"]), count=own["count"], without=parts)
         if made.how == "zip" and len({len(values) for _, values in axes}) > 1:
             raise ConfigError("sweep", "zip needs as many values of each setting; use grid for every combination")
         if made.how == "random" and not made.count:
@@ -203,16 +212,24 @@ def at_points(tables: Mapping[str, Any], points: Iterable[Point]) -> list[tuple[
     With specialists each seed has a generalist of its own, unless the sweep says which seeds there are.
     """
     rest, base = {key: value for key, value in tables.items() if key != "sweep"}, base_of(tables)
-    seeds_by_hand = any(path in SEEDS for path, _ in axes_of(tables.get("sweep", {})))
+    table = tables.get("sweep", {})
+    seeds_by_hand, parts = any(path in SEEDS for path, _ in axes_of(table)), parts_of(table)
     found = []
     for point in points:
-        config = ExperimentConfig.from_dict(with_values(rest, list(point.items())))
+        config = ExperimentConfig.from_dict(with_values(rest, _changes(point, parts)))
         if config.specialists and "seed" in point and not seeds_by_hand:
             further = (config.seed - base.seed) * GENERALISTS_APART
             point = point | {"teacher_seed": (config.teacher_seed + further) % 2**31}
             config = dataclasses.replace(config, teacher_seed=point["teacher_seed"])
         found.append((point, dataclasses.replace(config, name=f"{base.name} · {words(point)}") if point else config))
     return found
+
+
+def _changes(point: Point, parts: Mapping[str, Point]) -> list[tuple[str, Any]]:
+    """The settings that a point changes, what takes a part away after all others; a model before its options."""
+    own = [(path, value) for path, value in point.items() if path != WITHOUT]
+    away = parts.get(point.get(WITHOUT, NOTHING), {})
+    return own + sorted(away.items(), key=lambda change: not change[0].endswith(".model"))
 
 
 def varied(point: Point) -> Point:
@@ -232,8 +249,27 @@ def _said(value: Any) -> str:
 
 
 def axes_of(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """(dotted path, values as written) of a ``[sweep]`` table, whose keys may be dotted or nested."""
-    return [(path, values) for path, values in _paths(table) if path not in ("how", "seeds", "count")]
+    """(dotted path, values as written) of a ``[sweep]`` table, whose keys may be dotted or nested; ``without`` is none."""
+    rest = {key: value for key, value in table.items() if key not in ("how", "seeds", "count", WITHOUT)}
+    return _paths(rest)
+
+
+def parts_of(table: Mapping[str, Any]) -> dict[str, Point]:
+    """The parts by name in the ``without`` of a ``[sweep]`` table, each with the dotted paths that take it away."""
+    given = table.get(WITHOUT, {})
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"sweep.{WITHOUT}", "must be a table of parts, each with the settings that take it away")
+    found = {}
+    for part, settings in given.items():
+        where = f"sweep.{WITHOUT}.{part}"
+        if part == NOTHING:
+            raise ConfigError(where, "stands for the experiment as it is; call the part something else")
+        found[part] = dict(_paths(settings)) if isinstance(settings, Mapping) else {}
+        if not found[part]:
+            raise ConfigError(where, 'must be a table of settings that take it away, such as {"student.layers" = 1}')
+        if any(path in SEEDS for path in found[part]):
+            raise ConfigError(where, "may not set a seed: each part is tried with the same seeds")
+    return found
 
 
 def _paths(given: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:

@@ -26,6 +26,7 @@ from workbench import __version__
 from workbench.errors import CannotWrite, CheckpointError, HistoryError
 from workbench.history.database import SCHEMA_VERSION, files_folder, now
 from workbench.paths import free_space
+from workbench.sweep import WITHOUT, parts_of
 
 SUFFIX = ".distilled"
 FORMAT = 1
@@ -245,6 +246,8 @@ def renumbered(tables: Mapping[str, Any], number: Callable[[int], int]) -> dict[
         ]
     if isinstance(sweep := result.get("sweep"), dict):
         result["sweep"] = named(sweep)
+        if parts := parts_of(sweep):
+            result["sweep"][WITHOUT] = {part: named(settings) for part, settings in parts.items()}
     return result
 
 
