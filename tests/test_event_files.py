@@ -104,7 +104,7 @@ def test_that_event_files_of_others_come_in(tmp_path: Path) -> None:
             writer.add_event(event_pb2.Event(wall_time=1e9 + at, step=step, summary=summary))
         writer.close()
     found = shown("import", "--tensorboard", tmp_path / "logs", "--history", tmp_path / "x.db")
-    assert found == {"runs": [1, 2]}
+    assert found == {"runs": [1, 2], "already_here": 0}
     with closing(open_for_reading(tmp_path / "x.db")) as database:
         assert [row.name for row in reading.list_runs(database)] == ["logs", "deep/er"]
         for run in (1, 2):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench import __version__, ray_executor, search
-from workbench.cli.exchange import import_event_files, import_experiments
+from workbench.cli.exchange import import_experiments, import_foreign
 from workbench.cli.options import LARGEST, data_option, device_option, history_option, json_option, training_options
 from workbench.cli.tables import run_object, score_object, scoreboard, sweep_table, table
 from workbench.config import ExperimentConfig
@@ -262,6 +262,7 @@ def bias(
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--tensorboard", "events", type=click.Path(path_type=Path), help="Instead the runs of a folder of event files.")
+@click.option("--mlflow", "uri", default="", help="Instead the runs of a tracking store, such as sqlite:///mlflow.db.")
 @click.option(
     "--set",
     "changes",
@@ -277,6 +278,7 @@ def bias(
 def import_(
     file: Path | None,
     events: Path | None,
+    uri: str,
     changes: tuple[str, ...],
     name: str,
     history: Path,
@@ -285,14 +287,13 @@ def import_(
     as_json: bool,
 ) -> None:
     """Enter the experiments of FILE (.distilled, written by `workbench export`), or the weights of FILE (.safetensors, or .pt
-    of plain tensors) as a finished run that can teach. With --tensorboard runs come without weights, to be compared."""
-    if (file is None) == (events is None):
-        raise WorkbenchError("say what to import: a FILE, or --tensorboard FOLDER")
+    of plain tensors) as a finished run that can teach. With --tensorboard or --mlflow runs come without weights."""
+    if [file is None, events is None, not uri].count(False) != 1:
+        raise WorkbenchError("say what to import: a FILE, --tensorboard FOLDER, or --mlflow URI")
     if file is None:
-        assert events is not None
         if changes:
-            raise WorkbenchError("event files bring their own settings; leave --set out")
-        import_event_files(events, name, history, as_json)
+            raise WorkbenchError("these runs bring their own settings; leave --set out")
+        import_foreign(events, uri, name, history, as_json)
         return
     if is_bundle(file):
         if changes or name:

@@ -6,18 +6,19 @@ import contextlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import click
 from sqlite_utils import Database
 
-from workbench import event_files
+from workbench import event_files, mlflow_runs
 from workbench.cli.options import LARGEST, history_option, json_option
 from workbench.errors import WorkbenchError
 from workbench.history import reading
 from workbench.history.bundle import SUFFIX, counted, write_experiment
 from workbench.history.database import check_history, open_database, open_for_reading
 from workbench.history.emptying import empty_bin, read_bin
-from workbench.history.foreign import enter_foreign, runs_out
+from workbench.history.foreign import ForeignExperiment, enter_foreign, runs_out
 from workbench.history.unbundle import check_file, read_experiment
 from workbench.progress import ProgressPrinter
 
@@ -31,6 +32,7 @@ from workbench.progress import ProgressPrinter
 @click.option(
     "--tensorboard", "folder", type=click.Path(path_type=Path), help="Instead a new folder of TensorBoard's event files."
 )
+@click.option("--mlflow", "uri", default="", help="Instead a tracking store, such as sqlite:///mlflow.db or http://HOST:PORT.")
 @history_option
 @json_option
 def export(
@@ -40,25 +42,24 @@ def export(
     states: bool,
     overwrite: bool,
     folder: Path | None,
+    uri: str,
     history: Path,
     as_json: bool,
 ) -> None:
     """Write EXPERIMENT…, with runs, curves and weights and those they reuse, to one file that `workbench import` takes.
 
-    With --tensorboard settings, curves and figures go to event files.
+    With --tensorboard or --mlflow settings, curves and figures go there, without weights.
     """
-    if (target is None) == (folder is None):
-        raise WorkbenchError("say where to: --to FILE, or --tensorboard FOLDER")
+    if [target is None, folder is None, not uri].count(False) != 1:
+        raise WorkbenchError("say where to: --to FILE, --tensorboard FOLDER, or --mlflow URI")
     printer = ProgressPrinter()
     with contextlib.closing(open_for_reading(history)) as database:
         numbers = [*experiments, *(_of_sweep(database, sweep) if sweep else ())]
         if not numbers:
             raise WorkbenchError("say which experiments to export: their numbers (see `workbench runs --json`), or --sweep")
         if target is None:
-            assert folder is not None
-            event_files.needed()
-            count = event_files.write_event_files(folder, runs_out(database, numbers))
-            click.echo(json.dumps({"folder": str(folder), "runs": count}) if as_json else f"{counted(count, 'run')} in {folder}")
+            shown, words = _to_others(runs_out(database, numbers), folder, uri)
+            click.echo(json.dumps(shown) if as_json else words)
             return
         done = write_experiment(database, history, numbers, target, states=states, overwrite=overwrite, tell=printer.tell)
     if as_json:
@@ -66,6 +67,16 @@ def export(
         click.echo(json.dumps(shown | {"without_state": done.without_state}))
     else:
         click.echo(done.words())
+
+
+def _to_others(experiments: list[ForeignExperiment], folder: Path | None, uri: str) -> tuple[dict[str, Any], str]:
+    """Write experiments to event files or to MLflow; what is told of it."""
+    if folder is not None:
+        count = event_files.write_event_files(folder, experiments)
+        return {"folder": str(folder), "runs": count}, f"{counted(count, 'run')} in {folder}"
+    written, there = mlflow_runs.write_runs(uri, experiments)
+    words = f"{counted(written, 'run')} written to {uri}" + (f"; {counted(there, 'run')} there already" if there else "")
+    return {"uri": uri, "runs": written, "already_there": there}, words
 
 
 def _of_sweep(database: Database, sweep: int) -> list[int]:
@@ -90,14 +101,20 @@ def import_experiments(file: Path, history: Path, as_json: bool) -> None:
         click.echo(brought.words())
 
 
-def import_event_files(folder: Path, name: str, history: Path, as_json: bool) -> None:
-    """Enter the runs of a folder of TensorBoard's event files, and tell of it."""
+def import_foreign(folder: Path | None, uri: str, name: str, history: Path, as_json: bool) -> None:
+    """Enter the runs of a folder of TensorBoard's event files, or of MLflow's tracking store, and tell of it."""
     check_history(history)
-    found = event_files.read_event_files(folder)
+    if folder is not None:
+        one = event_files.read_event_files(folder)
+        found, source = [replace(one, name=name or one.name)], f"TensorBoard's event files in {folder}"
+    else:
+        found, source = [replace(one, name=name or one.name) for one in mlflow_runs.read_runs(uri)], f"MLflow at {uri}"
     with contextlib.closing(open_database(history)) as database:
-        runs = enter_foreign(database, [replace(found, name=name or found.name)], f"TensorBoard's event files in {folder}")
-    words = f"Imported {counted(len(runs), 'run')} ({runs[0]} to {runs[-1]}), without weights."
-    click.echo(json.dumps({"runs": runs}) if as_json else words)
+        runs = enter_foreign(database, found, source)
+    there = sum(len(one.runs) for one in found) - len(runs)
+    words = f"Imported {counted(len(runs), 'run')} ({runs[0]} to {runs[-1]}), without weights" if runs else "Nothing is new"
+    words += f"; {counted(there, 'run')} {'was' if there == 1 else 'were'} already here." if there else "."
+    click.echo(json.dumps({"runs": runs, "already_here": there}) if as_json else words)
 
 
 @click.command("bin")

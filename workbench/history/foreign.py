@@ -37,9 +37,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignRun:
-    """A run as another tracker knows it; ``status`` is how it ended."""
+    """A run as another tracker knows it; ``status`` is how it ended, ``uid`` what tells it from all others, where it has one."""
 
     name: str
+    uid: str = ""
     params: Mapping[str, Any]
     curves: Mapping[str, Sequence[Point]]
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -100,19 +101,26 @@ def enter_foreign(database: Database, experiments: Sequence[ForeignExperiment], 
     """Enter runs of another tracker as finished runs, all or nothing; their numbers.
 
     They have curves, settings and figures, and neither weights nor a checkpoint: they are seen and compared, but can neither
-    teach nor go on. ``source`` says where they are from.
+    teach nor go on. ``source`` says where they are from. Those that are here already, by their uid, are left out.
     """
     found: list[int] = []
     with writing(database):
         for one in experiments:
+            new = [run for run in one.runs if not run.uid or not _is_here(database, run.uid)]
+            if not new:
+                continue
             config = ExperimentConfig(name=one.name, description=f"Imported from {source}.", data=DataConfig(dataset=IMPORTED))
             row = {"uid": secrets.token_hex(8), "name": one.name, "config": json.dumps(config.to_dict()), "status": "done"}
             experiment = _insert(database, "experiments", row | {"created": now(), "finished": now()})
-            for position, run in enumerate(one.runs):
+            for position, run in enumerate(new):
                 number = _enter(database, experiment, run, source)
                 database.execute("INSERT INTO members VALUES (?, ?, ?, 'student', 0)", [experiment, position, number])
                 found.append(number)
     return tuple(found)
+
+
+def _is_here(database: Database, uid: str) -> bool:
+    return database.execute("SELECT 1 FROM runs WHERE uid = ?", [uid]).fetchone() is not None
 
 
 def _enter(database: Database, experiment: int, run: ForeignRun, source: str) -> int:
@@ -124,7 +132,7 @@ def _enter(database: Database, experiment: int, run: ForeignRun, source: str) ->
         database,
         "runs",
         {
-            "uid": secrets.token_hex(8),
+            "uid": run.uid or secrets.token_hex(8),
             "experiment": experiment,
             "role": "student",
             "name": run.name or "run",
