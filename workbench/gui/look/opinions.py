@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QWidget
 
 from workbench.gui import theme
@@ -34,7 +34,6 @@ class OpinionBars(QWidget):
         self._said = np.zeros((0, 0))
         self._bits = np.zeros(0)
         self._logarithmic = False
-        self._small = QFont()
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
         self.setAccessibleName("Opinions")
 
@@ -115,12 +114,22 @@ class OpinionBars(QWidget):
         columns, order = self._columns(), self._order()
         wide = (self.width() - (columns - 1) * GAP) / columns
         high = self._panel_height() + GAP // 2
+        names, aside = self._names_beside(painter.fontMetrics(), order, int(wide * 0.4))
         for place in range(len(self._said)):
             at = QRectF(place % columns * (wide + GAP), place // columns * high, wide, high)
-            self._paint_panel(painter, at, place, order)
+            self._paint_head(painter, at, place)
+            self._paint_bars(painter, at, place, order, names, aside)
         painter.end()
 
-    def _paint_panel(self, painter: QPainter, at: QRectF, place: int, order: list[int]) -> None:
+    def _names_beside(self, metrics: QFontMetrics, order: list[int], most: int) -> tuple[list[str], int]:
+        """The classes' names beside the bars, no longer than there is room for, and the pixels they take."""
+        names = [f"✓ {self._names[number]}" if number == self._label else self._names[number] for number in order]
+        wide = [metrics.horizontalAdvance(name) for name in names]
+        aside = min(most, max(wide) + 8)
+        elided = (metrics.elidedText(name, Qt.TextElideMode.ElideRight, aside - 4) for name in names)
+        return (list(elided) if max(wide) > aside - 4 else names), aside
+
+    def _paint_head(self, painter: QPainter, at: QRectF, place: int) -> None:
         colours, font = theme.current(), self.font()
         metrics, right = painter.fontMetrics(), Qt.TextElideMode.ElideRight
         font.setBold(True)
@@ -132,15 +141,15 @@ class OpinionBars(QWidget):
         painter.setPen(QColor(colours.faint))
         about = metrics.elidedText(f"{self._bits[place]:.3f} bits, {self._parties[place].about}", right, int(at.width()))
         painter.drawText(QRectF(at.left(), at.top() + 17, at.width(), 18), Qt.AlignmentFlag.AlignVCenter, about)
-        names = [f"✓ {self._names[number]}" if number == self._label else self._names[number] for number in order]
-        aside = min(int(at.width() * 0.4), max(metrics.horizontalAdvance(name) for name in names) + 8)
-        room = max(20.0, at.width() - aside - metrics.horizontalAdvance("100.00%") - 4)
+
+    def _paint_bars(self, painter: QPainter, at: QRectF, place: int, order: list[int], names: list[str], aside: int) -> None:
+        colours = theme.current()
+        room = max(20.0, at.width() - aside - painter.fontMetrics().horizontalAdvance("100.00%") - 4)
+        painter.setPen(QColor(colours.text))
         good, other = QColor(colours.good), QColor(colours.curves[0])
         for row, (number, name) in enumerate(zip(order, names, strict=True)):
             y, share = at.top() + HEAD + row * ROW, float(self._said[place, number])
-            painter.setPen(QColor(colours.text))
-            elided = metrics.elidedText(name, right, aside - 4)
-            painter.drawText(QRectF(at.left(), y, aside, ROW), Qt.AlignmentFlag.AlignVCenter, elided)
+            painter.drawText(QRectF(at.left(), y, aside, ROW), Qt.AlignmentFlag.AlignVCenter, name)
             bar = QRectF(at.left() + aside, y + 2.5, max(1.0, self._length(share) * room), ROW - 5)
             painter.fillRect(bar, good if number == self._label else other)
             painter.drawText(QRectF(bar.right() + 4, y, 70, ROW), Qt.AlignmentFlag.AlignVCenter, written(share))
