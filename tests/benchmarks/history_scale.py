@@ -238,13 +238,13 @@ def opened(history: Path) -> tuple[QApplication, Any, Painted]:
 
 
 def numbers(history: Path) -> tuple[list[int], list[int]]:
-    """The runs to be laid over each other and those to be explored."""
+    """The runs to be laid over each other, and twice those to be explored."""
     from workbench.history.database import open_for_reading
 
     with closing(open_for_reading(history)) as database:
         long = [row[0] for row in database.execute("SELECT run FROM tags WHERE tag = 'long' LIMIT ?", [OVERLAID]).fetchall()]
         sql = "SELECT id FROM runs WHERE role <> 'teacher' ORDER BY id LIMIT ?"
-        return long, [row[0] for row in database.execute(sql, [EXPLORED]).fetchall()]
+        return long, [row[0] for row in database.execute(sql, [2 * EXPLORED]).fetchall()]
 
 
 def start(history: Path, _: argparse.Namespace) -> dict[str, Any]:
@@ -279,7 +279,7 @@ def use(history: Path, given: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {name: [] for name in ("filter", "order", "group", "overlay", "frames", "parallel")}
     found["first rows"] = [person.open_history()]
     painted.settle(2.0)
-    for _ in range(given.rounds):
+    for turn in range(given.rounds):
         window.tabs.setCurrentWidget(window.history)
         painted.settle()
         for text in (*FILTERS, ""):
@@ -296,7 +296,7 @@ def use(history: Path, given: argparse.Namespace) -> dict[str, Any]:
         found["overlay"].append(person.overlay(long))
         painted.settle(1.0)
         found["frames"].append(person.pan_and_zoom())
-        found["parallel"].append(person.parallel(explored))
+        found["parallel"].append(person.parallel(explored[turn : turn + EXPLORED]))
         painted.settle()
     found["memory"] = [resident()]
     assert "torch" not in sys.modules, "the window imported torch"
@@ -379,7 +379,8 @@ def endless(person: Person, long: Sequence[int], explored: Sequence[int]) -> Ite
         yield person.overlay(explored[:OVERLAID])  # so that no curve of the long runs is there yet
         yield person.overlay(long)
         yield person.pan_and_zoom(FRAME_SECONDS)
-        yield person.parallel(explored)
+        yield person.parallel(explored[:EXPLORED])
+        yield person.parallel(explored[EXPLORED:])
 
 
 CHILDREN: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {"start": start, "use": use, "train": train}
