@@ -214,7 +214,8 @@ class Person:
             self.window.tabs.setCurrentWidget(screen)
 
         def there() -> bool:
-            return screen.isVisible() and screen.state.text().startswith(f"{len(runs):,} run") and bool(plot.lines.ready)
+            table = screen.parallel._table
+            return screen.isVisible() and table is not None and set(table.runs) == set(runs) and bool(plot.lines.ready)
 
         return self.painted.after(explore, plot, there)
 
