@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
+from tests.distill.data_files import idx_files, picture_folder, write_idx
 from tests.experiments import engine, launch, rows, specialised, tiny, tree
 from tests.test_cli import shown, workbench
 from workbench import device_lease, taking
@@ -210,6 +212,40 @@ def test_that_the_card_tells_what_the_run_is(done: Path, tmp_path: Path) -> None
         assert part in text
 
 
+def taken_alike(history: Path, target: Path, **data: Any) -> Taken:
+    """A student of such data, whose file gives the same answers from the images as the files have them."""
+    with History(history) as opened:
+        settings = {f"data__{name}": value for name, value in data.items()}
+        config = tiny(distillation__baseline=False, training__epochs=1, transfer__fraction=1.0, **settings)
+        assert launch(opened, config)[0] == "done"
+    taken = take(history, 3, target)
+    assert taken.compared.same
+    assert taken.compared.cases > 0
+    return taken
+
+
+@pytest.mark.parametrize("channels", [0, 1])
+def test_that_pictures_are_prepared_inside(tmp_path: Path, history_path: Path, channels: int) -> None:
+    folder = picture_folder(tmp_path / "pictures", ants=30, bees=30)
+    for place, path in enumerate(sorted(folder.rglob("*.png"))):
+        noise = np.random.default_rng(place).integers(0, 256, (20, 14, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path)
+    given = {"dataset": str(folder), "image_size": 9, "invert": True, "transpose": True, "channels": channels}
+    taken = taken_alike(history_path, tmp_path / "student.onnx", **given)
+    assert f"uint8 (N, {channels or 3}, 9, 9)" in taken.script
+
+
+def test_that_files_whose_rows_are_columns_are_read_as_they_are(
+    tmp_path: Path, history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_idx(tmp_path / "data" / "emnist-balanced", idx_files(classes=47, train=470, test=94))
+    monkeypatch.setenv("WORKBENCH_DATA", str(tmp_path / "data"))
+    taken = taken_alike(history_path, tmp_path / "student.onnx", dataset="emnist-balanced", channels=3, image_size=4)
+    told = {entry.key: entry.value for entry in onnx.load(taken.path).metadata_props}
+    assert json.loads(told["preprocessing"])["transpose"] is True
+    assert "rows and columns exchanged, given three channels, scaled to 4 × 4, standardised" in told["input"]
+
+
 def test_that_eight_bit_weights_stand_beside_with_their_errors(done: Path, tmp_path: Path) -> None:
     taken = take(done, 1, tmp_path / "teacher.onnx", small=True)
     assert taken.small == tmp_path / "teacher.int8.onnx"
@@ -218,6 +254,10 @@ def test_that_eight_bit_weights_stand_beside_with_their_errors(done: Path, tmp_p
     assert taken.lines[1].size == taken.small.stat().st_size
     assert "MatMulInteger" in {node.op_type for node in onnx.load(taken.small).graph.node}
     assert any(note.startswith("With 8-bit weights") for note in taken.notes)
+    taken.path.unlink()
+    with pytest.raises(CannotWrite, match=r"teacher\.int8\.onnx is there already"):
+        take(done, 1, tmp_path / "teacher.onnx", small=True)
+    assert os.listdir(tmp_path) == ["teacher.int8.onnx"]
 
 
 # What cannot be

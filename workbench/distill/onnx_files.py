@@ -46,8 +46,11 @@ class AsOne(nn.Module):
 def exported_program(net: nn.Module, shape: tuple[int, int, int]) -> torch.export.ExportedProgram:
     """The network, for any number of uint8 images of that shape, as a torch.export program."""
     example = torch.zeros((2, *shape), dtype=torch.uint8)
-    with torch.no_grad():
-        program = torch.export.export(net.eval(), (example,), dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}})
+    try:
+        with torch.no_grad():
+            program = torch.export.export(net.eval(), (example,), dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}})
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise WorkbenchError(f"torch cannot trace this network ({_first_line(error)}); take it away as safetensors") from error
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # where the source stands on this machine is nobody's business
     return program
@@ -64,16 +67,19 @@ def onnx_model(program: torch.export.ExportedProgram, about: Mapping[str, str]) 
         warnings.simplefilter("ignore")  # of the exporter's own libraries, which a person can do nothing about
         import onnx
 
-        made = torch.onnx.export(
-            program,
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-            input_names=[INPUT],
-            output_names=list(OUTPUTS),
-            dynamic_shapes=({0: "batch"},),
-        )
+        try:
+            made = torch.onnx.export(
+                program,
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+                input_names=[INPUT],
+                output_names=list(OUTPUTS),
+                dynamic_shapes=({0: "batch"},),
+            )
+        except RuntimeError as error:
+            raise WorkbenchError(f"ONNX has no words for this network ({_first_line(error)}); choose another form") from error
         assert made is not None
         model = made.model_proto
         for node in model.graph.node:
@@ -139,3 +145,7 @@ def _quiet_logging() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200]
