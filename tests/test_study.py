@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from workbench.history.reading import RunRow, SweepPoint
-from workbench.study import Share, cells, given_back, is_study, parts
+from workbench.study import Share, cells, given_back, is_study, parts, table
 
 
 def run(role: str, seed: int, errors: float, status: str = "done") -> RunRow:
@@ -49,6 +49,17 @@ def test_that_costs_are_differences_of_one_seed_and_their_intervals_students_t()
     assert cells(depth) == [
         "without depth", "1,234", "5,678", "60.0 ± 22.8", "35.0 ± 6.6", "+10.0 ± 5.0", "+3.0 ± 2.5", depth.given_back.words()  # type: ignore[union-attr]
     ]  # fmt: skip
+
+
+def test_that_every_figure_is_in_the_table() -> None:
+    points = [*tried("nothing", [40, 50], [30, 32]), *tried("depth", [50, 60], [33, 35])]
+    header, rows = table(parts(points))
+    whole, depth = (dict(zip(header, row, strict=True)) for row in rows)
+    assert (whole["student"], whole["errors baseline"], whole["cost baseline"], whole["given back"]) == ("whole", 45, None, None)
+    assert (depth["parameters"], depth["cost baseline"], depth["cost student"]) == (1234, 10, 3)
+    half = stats.t.ppf(0.975, 1) * 4 / 10  # gains of 17 and 25 errors, of a cost of 10 in both
+    ends = (depth["given back"], depth["given back from"], depth["given back to"])
+    assert ends == pytest.approx((2.1, 2.1 - half, 2.1 + half))
 
 
 def test_that_half_of_a_cost_given_back_by_every_seed_is_half() -> None:

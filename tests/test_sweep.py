@@ -9,6 +9,7 @@ import pytest
 
 from tests.experiments import TINY, specialised
 from workbench.errors import ConfigError
+from workbench.recipes import recipe_tables
 from workbench.sweep import Sweep, expand, words
 
 
@@ -179,3 +180,15 @@ def test_that_a_wrong_value_is_a_sentence_with_the_settings_path() -> None:
     with pytest.raises(ConfigError) as caught:
         expand(TINY | {"sweep": {"distillation.temperature": [1, 0]}})
     assert caught.value.path == "distillation.temperature"
+
+
+@pytest.mark.parametrize(("recipe", "shape"), [("without-a-part-short", (1, 8, 8)), ("without-a-part", (1, 28, 28))])
+def test_that_the_perceptron_of_the_study_has_as_many_parameters_as_the_whole_student(
+    recipe: str, shape: tuple[int, int, int]
+) -> None:
+    from workbench.distill.models import model_size
+
+    found = {point["without"]: config.student for point, config in expand(recipe_tables(recipe))}
+    assert set(found) == {"nothing", "non-linearity", "depth", "width", "bias", "normalisation", "convolution"}
+    whole, perceptron = (model_size(found[part], shape, 10).parameters for part in ("nothing", "convolution"))
+    assert perceptron == pytest.approx(whole, rel=0.01)

@@ -185,7 +185,8 @@ def company_of(config: ExperimentConfig) -> str | None:
     """What experiments have in common whose students can be trained together as one batched model; None where a student
     cannot: one that is no plain perceptron, or whose views change."""
     training, options = config.training, config.student.options
-    plain = config.student.model == "mlp" and not (options["dropout"] or options["input_dropout"])
+    plain = config.student.model == "mlp" and options["bias"] and not (options["dropout"] or options["input_dropout"])
+    plain = plain and (options["activation"] == "relu" or not options["layers"])
     changed = training.jitter or training.flip or training.label_smoothing or training.precision != "float32"
     if changed or not plain or config.distillation.match == "logits" or config.transfer.images or config.specialists:
         return None

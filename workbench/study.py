@@ -11,6 +11,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from workbench.history.reading import RunRow, SweepPoint
 from workbench.sweep import NOTHING, SEEDS, WITHOUT, Point, words
@@ -141,7 +142,7 @@ def given_back(whole: Errors, hard: Errors, soft: Errors) -> Share | None:
 
 
 HEADER = (
-    "student", "parameters", "multiply-adds", "errors, hard", "errors, distilled", "cost, hard", "cost, distilled", "given back",
+    "Student", "Parameters", "Multiply-adds", "Errors, hard", "Errors, distilled", "Cost, hard", "Cost, distilled", "Given back",
 )  # fmt: skip
 
 
@@ -151,6 +152,21 @@ def cells(found: Part) -> list[str]:
     errors = [found.errors[role].words(".1f") if role in found.errors else "–" for role in ROLES]
     costs = [_signed(found.cost[role]) if role in found.cost else "–" for role in ROLES]
     return [found.name, *counts, *errors, *costs, found.given_back.words() if found.given_back else "–"]
+
+
+def table(found: Sequence[Part]) -> tuple[list[str], list[list[Any]]]:
+    """Every figure as a table: its header and a row for each part."""
+    half = " half of the 95% interval"
+    figures = [f"{what} {role}{end}" for what in ("errors", "cost") for role in ROLES for end in ("", half)]
+    header = ["student", "parameters", "multiply-adds", *figures, "given back", "given back from", "given back to"]
+    rows: list[list[Any]] = []
+    for one in found:
+        estimates = [of.get(role) for of in (one.errors, one.cost) for role in ROLES]
+        numbers = [number for of in estimates for number in ((of.mean, of.half) if of else (None, None))]
+        share = one.given_back
+        ends = (share.mean, share.low, share.high) if share else (None, None, None)
+        rows.append([one.name, one.parameters, one.multiply_adds, *numbers, *ends])
+    return header, rows
 
 
 def _signed(cost: Estimate) -> str:

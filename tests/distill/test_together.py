@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from tests.distill.digits import digits, job
-from tests.experiments import DIVERGING
+from tests.experiments import DIVERGING, tiny
 from workbench.config import DistillationConfig, ModelConfig
 from workbench.distill import checkpoints, training
 from workbench.distill.evaluation import logits_on
 from workbench.distill.together import Together, company
 from workbench.distill.training import Job, Trainer, TrainerState
 from workbench.events import Event, Metrics
+from workbench.plan import company_of
 
 PERCEPTRON = ModelConfig(options={"layers": 2, "units": 30})
 
@@ -181,6 +182,24 @@ def test_that_what_cannot_be_stacked_is_trained_alone(settings: dict[str, Any]) 
 )
 def test_that_only_what_goes_in_step_is_one_company(settings: dict[str, Any]) -> None:
     assert company(Trainer(students(1, **settings)[0])) != company(Trainer(students(1)[0]))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"max_norm": 1.0},
+        {"dropout": 0.1},
+        {"input_dropout": 0.1},
+        {"bias": False},
+        {"activation": "none"},
+        {"activation": "none", "layers": 0},
+    ],
+    ids=str,
+)
+def test_that_the_plan_foresees_which_perceptrons_can_be_stacked(options: dict[str, Any]) -> None:
+    alone = company(Trainer(students(1, model=ModelConfig(options={"units": 12} | options))[0])) is None
+    assert (company_of(tiny(student={"model": "mlp", "units": 12} | options)) is None) == alone
 
 
 def test_that_one_that_matches_logits_is_trained_alone() -> None:

@@ -585,7 +585,8 @@ def test_that_runs_in_the_bin_stay_there_and_are_told(source: Path, tmp_path: Pa
 
 def test_that_a_sweep_that_varies_past_runs_names_them_by_their_numbers_here(history: History, tmp_path: Path) -> None:
     launch(history, tiny())
-    tables = tiny(teachers=[{"run": 1}]).to_dict() | {"sweep": {"teachers.0.run": [1, 2]}}
+    sweep = {"teachers.0.run": [1, 2], "without": {"good teacher": {"teachers.0.run": 2}}}
+    tables = tiny(teachers=[{"run": 1}]).to_dict() | {"sweep": sweep}
     _, numbers = history.enqueue_sweep(tables, expand(tables))
     for number in numbers:
         history.finish_experiment(number, "stopped", "")
@@ -595,6 +596,6 @@ def test_that_a_sweep_that_varies_past_runs_names_them_by_their_numbers_here(his
         add_run(other, other.enqueue(tiny()), "teacher")
         import_into(other.path, path)
         state = other.sweep_state(1)
-    assert state.tables["sweep"] == {"teachers.0.run": [2, 3]}
+    assert state.tables["sweep"] == {"teachers.0.run": [2, 3], "without": {"good teacher": {"teachers.0.run": 3}}}
     assert state.tables["teachers"][0]["run"] == 2
-    assert [trial.point for trial in state.trials] == [{"teachers.0.run": 2}]
+    assert [trial.point for trial in state.trials] == [{"teachers.0.run": 2, "without": "nothing"}]

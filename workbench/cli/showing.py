@@ -22,6 +22,7 @@ from workbench.history import reading
 from workbench.history.csv_out import CURVE_COLUMNS, RUN_COLUMNS, curve_rows, run_rows, write_rows
 from workbench.history.database import open_for_reading
 from workbench.recipes import experiment_of, recipe_paths, recipe_tables
+from workbench.study import parts
 
 
 @click.command()
@@ -240,7 +241,10 @@ def specialists(history: Path, as_json: bool) -> None:
 def _results(points: Sequence[reading.SweepPoint]) -> list[dict[str, Any]]:
     from workbench.sweep_results import results
 
-    return [asdict(one) for one in results(points)]
+    found = [asdict(one) for one in results(points)]
+    for one, part in zip(found, parts(points), strict=False):  # as many of them where the sweep takes parts away
+        one["study"] = asdict(part)
+    return found
 
 
 def _flat(table: dict[str, Any], before: str = "") -> dict[str, Any]:

@@ -98,8 +98,11 @@ def _cut(name: str, width: int) -> str:
 
 def sweep_table(points: Sequence[reading.SweepPoint]) -> str:
     """The combinations of a sweep as aligned text: means over seeds with their 95% intervals."""
+    from workbench.study import is_study
     from workbench.sweep_results import results
 
+    if is_study(points):
+        return _study_table(points)
     lines = [f"{'combination':40} {'seeds':>5} {'student errors':>18} {'baseline errors':>18} {'val accuracy':>18}"]
     for one in results(points):
         student, baseline = one.figures.get("student", {}), one.figures.get("baseline", {})
@@ -116,6 +119,16 @@ def sweep_table(points: Sequence[reading.SweepPoint]) -> str:
             f"{words(one.point) or 'all':40} {len(one.experiments):>5} {cells[0]:>18} {cells[1]:>18} {cells[2]:>18}{best}"
         )
     return "\n".join(lines)
+
+
+def _study_table(points: Sequence[reading.SweepPoint]) -> str:
+    """What each part that a sweep takes away costs, and how much of it soft targets give back, as aligned text."""
+    from workbench.study import HEADER, MEASURE, cells, parts
+
+    lines = [HEADER, *(cells(one) for one in parts(points))]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = [f"{name:{widths[0]}}  " + "  ".join(map(str.rjust, rest, widths[1:])) for name, *rest in lines]
+    return "\n".join([*rows, MEASURE])
 
 
 def specialists_table(points: Sequence[reading.SweepPoint]) -> str:

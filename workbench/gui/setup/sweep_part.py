@@ -20,8 +20,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.forms import label
-from workbench.sweep import COUNTED, LARGEST, WAYS, axes_of
+from workbench.gui.forms import label, plain_tooltip
+from workbench.sweep import COUNTED, LARGEST, WAYS, WITHOUT, axes_of, parts_of
 
 PATHS = (
     "distillation.temperature",
@@ -116,6 +116,34 @@ class _Axis(QWidget):
         self.values.textChanged.connect(lambda _: self.changed.emit())
 
 
+class _Without(QWidget):
+    """The parts that a recipe takes away one at a time."""
+
+    removed = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = label(wrap=True)
+        self.away = QToolButton()
+        self.away.setText("✕")
+        self.away.setToolTip("Take no parts away.")
+        self.away.setAccessibleName("Take no parts away")
+        self.away.clicked.connect(self.removed)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.text, 1)
+        row.addWidget(self.away)
+
+    def show_parts(self, parts: Mapping[str, Mapping[str, Any]]) -> None:
+        """Name the parts, and in the tooltip the settings that take each away."""
+        self.text.setText(f"Whole, and without one part at a time: {', '.join(parts)}")
+        lines = [
+            f"{part}: {', '.join(f'{path} = {_written(value)}' for path, value in of.items())}" for part, of in parts.items()
+        ]
+        self.text.setToolTip(plain_tooltip("\n".join(lines)) or "")
+        self.setVisible(bool(parts))
+
+
 class SweepPart(QGroupBox):
     """Emits ``changed``; without a setting and with one seed there is no sweep."""
 
@@ -155,7 +183,13 @@ class SweepPart(QGroupBox):
         row.addWidget(self.count)
         self.error = label(role="error", wrap=True)
         self.error.hide()
+        self._parts: dict[str, Any] = {}
+        self.without = _Without()
+        self.without.removed.connect(lambda: self._show_parts({}))
+        self.without.removed.connect(self.changed)
+        self.without.hide()
         self._layout = QVBoxLayout(self)
+        self._layout.addWidget(self.without)
         self._layout.addLayout(row)
         self._layout.addWidget(self.error)
         self.seeds.valueChanged.connect(lambda _: self.changed.emit())
@@ -175,10 +209,11 @@ class SweepPart(QGroupBox):
     def value(self) -> dict[str, Any]:
         """The ``[sweep]`` table, empty where nothing is varied."""
         axes = {axis.path.currentText().strip(): values_of(axis.values.text()) for axis in self.axes}
-        if not axes and self.seeds.value() == 1:
+        if not axes and not self._parts and self.seeds.value() == 1:
             return {}
         how = self.how.currentText()
-        return {"how": how, "seeds": self.seeds.value()} | ({"count": self.count.value()} if how in COUNTED else {}) | axes
+        table = {"how": how, "seeds": self.seeds.value()} | ({"count": self.count.value()} if how in COUNTED else {}) | axes
+        return table | ({WITHOUT: self._parts} if self._parts else {})
 
     def show_table(self, table: Mapping[str, Any]) -> None:
         """Show a ``[sweep]`` table; an empty one varies nothing."""
@@ -189,6 +224,7 @@ class SweepPart(QGroupBox):
         self.count.setValue(int(table.get("count", 0) or 20))
         for path, values in axes_of(table):
             self.add(path, values)
+        self._show_parts(parts_of(table))
 
     def show_error(self, reason: str) -> None:
         """Say what is wrong with the sweep; an empty reason takes it back."""
@@ -201,6 +237,10 @@ class SweepPart(QGroupBox):
         self.count.setToolTip(
             "How many combinations the search tries." if how == "bayes" else "How many combinations of the grid are drawn."
         )
+
+    def _show_parts(self, parts: dict[str, Any]) -> None:
+        self._parts = parts
+        self.without.show_parts(parts)
 
     def _remove(self, axis: _Axis) -> None:
         self.axes.remove(axis)

@@ -27,8 +27,10 @@ from workbench.gui import theme
 from workbench.gui.forms import label
 from workbench.gui.pictures import Plotted, SaveButton, legend_of
 from workbench.gui.run_feed import AskHistory
+from workbench.gui.sweeps.study_plot import draw_study
 from workbench.history import reading
 from workbench.history.reading import SweepRow
+from workbench.study import HEADER, MEASURE, Part, cells, parts, table
 from workbench.sweep import words
 from workbench.sweep_results import Estimate, Result, estimates, results
 
@@ -42,6 +44,9 @@ METRICS = {
     "teacher_kl": ("KL from its teachers (nats)", ".4f"),
 }
 LOWER = ("test_errors", "test_nll", "teacher_kl")
+STUDY = "study"
+Found = tuple[list[SweepRow], int | None, list[Result], list[Part]]
+"""The sweeps, the number of the one chosen, its combinations, and where it takes parts away what each of these is worth."""
 
 
 class SweepScreen(QWidget):
@@ -55,8 +60,11 @@ class SweepScreen(QWidget):
         self._ask = ask_history
         self.reference = True
         self._sweeps: list[SweepRow] = []
-        self._found: tuple[list[SweepRow], int | None, list[Result]] | None = None
+        self._found: Found | None = None
         self.results: list[Result] = []
+        self.parts: list[Part] = []
+        self._studied = False
+        self._progress = ""
         self.pages = QStackedWidget()
         empty = label("No sweeps yet.\n\nIn Set up, vary a setting or take several seeds, and press Launch.", "faint")
         empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -94,9 +102,7 @@ class SweepScreen(QWidget):
         self.plot.setAccessibleName("Metric against setting")
         self.plot.setMenuEnabled(False)
         self.legend = self.plot.addLegend(offset=(-8, 8), labelTextSize="8pt")
-        self.save = SaveButton(
-            Plotted(self.plot, self.dress, self._title, lambda: legend_of(self.plot), lambda: estimates(self.results))
-        )
+        self.save = SaveButton(Plotted(self.plot, self.dress, self._title, lambda: legend_of(self.plot), self._values))
         self.save.said.connect(self.said)
         top.addWidget(self.save)
         self.heat = _table("Heat map")
@@ -129,10 +135,11 @@ class SweepScreen(QWidget):
         """Read the sweeps, and the results of the one chosen."""
         wanted, reference = self._wanted or self.choice.currentData(), self.reference
 
-        def read(database: Database) -> tuple[list[SweepRow], int | None, list[Result]]:
+        def read(database: Database) -> Found:
             sweeps = reading.list_sweeps(database, reference=reference)
             chosen = wanted if any(one.id == wanted for one in sweeps) else sweeps[0].id if sweeps else None
-            return sweeps, chosen, results(reading.sweep_points(database, chosen)) if chosen else []
+            points = reading.sweep_points(database, chosen) if chosen else []
+            return sweeps, chosen, results(points), parts(points)
 
         self._ask("sweeps", read, self._show)
 
@@ -150,11 +157,12 @@ class SweepScreen(QWidget):
     def _goes_on(self) -> bool:
         return any(one.id == self.choice.currentData() and one.done < one.experiments for one in self._sweeps)
 
-    def _show(self, found: tuple[list[SweepRow], int | None, list[Result]]) -> None:
+    def _show(self, found: Found) -> None:
         if found == self._found:
             return
+        before = self._found[1] if self._found else None
         self._found = found
-        self._sweeps, chosen, self.results = found
+        self._sweeps, chosen, self.results, self.parts = found
         self._wanted = 0
         self.pages.setCurrentIndex(1 if self._sweeps else 0)
         self.choice.clear()
@@ -165,12 +173,15 @@ class SweepScreen(QWidget):
         self._searched = now is not None and now.at_most > 0
         paths = list(dict.fromkeys(path for one in self.results for path in one.point))
         _offer(self.against, [(path, path) for path in paths], "")
+        study = [("what each part is worth", STUDY)] if self.parts else []
         _offer(
             self.each,
-            [("–", ""), *((path, path) for path in paths), ("as a heat map", "heat")],
+            [*study, ("–", ""), *((path, path) for path in paths), ("as a heat map", "heat")],
             paths[1] if paths[1:] and not self._searched else "",
         )
-        self.state.setText(now.words() if now else "")
+        if study and chosen != before:
+            self.each.setCurrentIndex(0)
+        self._progress = now.words() if now else ""
         self._draw()
 
     def show_sweep(self, sweep: int) -> None:
@@ -187,7 +198,12 @@ class SweepScreen(QWidget):
 
     def _title(self) -> str:
         sweep = " ".join(self.choice.currentText().split())
+        if self._studied:
+            return f"{sweep}: {self.each.currentText()}"
         return f"{sweep}: {self.metric_choice.currentText()} against {self.against.currentText()}"
+
+    def _values(self) -> tuple[list[str], list[list[Any]]]:
+        return table(self.parts) if self._studied else estimates(self.results)
 
     def _draw(self) -> None:
         metric = self.metric_choice.currentData()
@@ -195,13 +211,22 @@ class SweepScreen(QWidget):
         paths = [self.against.itemData(place) for place in range(self.against.count())]
         heat = each == "heat" and len(paths) >= 2
         self.upper.setCurrentIndex(1 if heat else 0)
-        if heat:
+        for box in (self.metric_choice, self.against):
+            box.setEnabled(each != STUDY)
+        if self._studied != (each == STUDY):
+            self._studied = each == STUDY
+            self.plot.enableAutoRange()
+            self.plot.getAxis("left").setTicks(None)
+        if self._studied:
+            self._clear()
+            draw_study(self.plot, self.parts)
+        elif heat:
             self._draw_heat(metric, against, next(path for path in paths if path != against))
         else:
             self._draw_lines(metric, against, each if each not in ("heat", against) else "")
         self._fill()
 
-    def _draw_lines(self, metric: str, against: str | None, each: str) -> None:
+    def _clear(self) -> None:
         colours = theme.current()
         self.plot.clear()
         self.plot.setBackground(colours.base)
@@ -210,6 +235,10 @@ class SweepScreen(QWidget):
         for side in ("left", "bottom"):
             self.plot.getAxis(side).setPen(colours.line)
             self.plot.getAxis(side).setTextPen(colours.text)
+
+    def _draw_lines(self, metric: str, against: str | None, each: str) -> None:
+        colours = theme.current()
+        self._clear()
         self.plot.setLabel("left", METRICS[metric][0] if metric else "")
         if not against or not metric:
             return
@@ -290,25 +319,34 @@ class SweepScreen(QWidget):
         self.heat.resizeColumnsToContents()
 
     def _fill(self) -> None:
-        names = [name for name in METRICS if any(name in one.figures.get("student", {}) for one in self.results)]
-        titles = ["Combination", "Seeds", *(METRICS[name][0] for name in names), "Baseline: test errors"]
+        titles, lines = (list(HEADER), [cells(one) for one in self.parts]) if self._studied else self._combinations()
         selected = {index.row() for index in self.table.selectionModel().selectedRows()}
         self.table.setRowCount(len(self.results))
         self.table.setColumnCount(len(titles))
         self.table.setHorizontalHeaderLabels(titles)
-        for row, one in enumerate(self.results):
+        for row, line in enumerate(lines):
+            for column, text in enumerate(line):
+                self.table.setItem(row, column, QTableWidgetItem(text))
+        self.state.setText(f"{self._progress}. {MEASURE}" if self._studied else self._progress)
+        self.table.resizeColumnsToContents()
+        for row in selected & set(range(len(self.results))):
+            self.table.selectRow(row)
+
+    def _combinations(self) -> tuple[list[str], list[list[str]]]:
+        """The table of a sweep's combinations: its header, and the cells of each."""
+        names = [name for name in METRICS if any(name in one.figures.get("student", {}) for one in self.results)]
+        titles = ["Combination", "Seeds", *(METRICS[name][0] for name in names), "Baseline: test errors"]
+        lines = []
+        for one in self.results:
             student, baseline = one.figures.get("student", {}), one.figures.get("baseline", {})
             best = "   ★ best on validation" if one.best and not self._goes_on() else ""
             done = student["test_errors"].count if "test_errors" in student else 0
             seeds = str(done) if done == len(one.experiments) else f"{done} of {len(one.experiments)}"
-            cells = [f"{words(one.point) or 'all'}{best}", seeds]
-            cells += [student[name].words(METRICS[name][1]) if name in student else "–" for name in names]
-            cells.append(baseline["test_errors"].words(",.1f") if "test_errors" in baseline else "–")
-            for column, text in enumerate(cells):
-                self.table.setItem(row, column, QTableWidgetItem(text))
-        self.table.resizeColumnsToContents()
-        for row in selected & set(range(len(self.results))):
-            self.table.selectRow(row)
+            line = [f"{words(one.point) or 'all'}{best}", seeds]
+            line += [student[name].words(METRICS[name][1]) if name in student else "–" for name in names]
+            line.append(baseline["test_errors"].words(",.1f") if "test_errors" in baseline else "–")
+            lines.append(line)
+        return titles, lines
 
     def _compare(self) -> None:
         rows = [index.row() for index in self.table.selectionModel().selectedRows()]
