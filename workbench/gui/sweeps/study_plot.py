@@ -9,7 +9,8 @@ import pyqtgraph as pg
 from PySide6.QtCore import Qt
 
 from workbench.gui import theme
-from workbench.study import NOTHING, ROLES, Part
+from workbench.study import ROLES, Part
+from workbench.sweep import NOTHING
 
 ASIDE = 0.13
 """The two of a part stand so far above and below its line."""
