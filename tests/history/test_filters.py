@@ -160,7 +160,7 @@ def test_that_any_text_is_a_filter_or_an_error_with_a_place(database: Database, 
     ("text", "first", "among"),
     [
         ("acc", "accuracy", {"accuracy", "test_accuracy"}),
-        ("T >= 2 and stu", "student.units", {"student.dropout"}),
+        ("T >= 2 and stu", "student.layers", {"student.units"}),
         ("T ", "<=", {"=", "in", "is"}),
         ("role = ", '"teacher"', {'"student"', '"baseline"'}),
         ("role = stu", '"student"', {'"student"'}),
