@@ -18,7 +18,7 @@ from sqlite_utils import Database
 
 from tests.history import lists
 from workbench.gui.history.fields_dialog import ColumnsDialog
-from workbench.gui.history.model import LINE_ROLE
+from workbench.gui.history.model import LINE_ROLE, read_shown
 from workbench.gui.history.screen import HistoryScreen
 from workbench.history.database import open_database
 from workbench.history.listing import SEEDS
@@ -342,3 +342,15 @@ def test_that_the_report_is_that_of_the_selected_runs_experiment(bench: Bench) -
     bench.screen.select_runs([bench.runs["T8 s0"]])
     bench.qtbot.mouseClick(bench.screen.buttons["report"], Qt.MouseButton.LeftButton)
     assert got == [4]
+
+
+def test_that_what_is_unfolded_while_a_list_is_read_stays_so(bench: Bench) -> None:
+    screen = bench.screen
+    shown = read_shown(screen._known, screen.question(), screen.view.names, {}, 0, 50)(bench.database)
+    screen.model.fold_all(unfolded=False)
+    folded = bench.lines()
+    screen._show(shown)
+    assert bench.lines() == folded
+    screen.select_runs([bench.runs["T8 s0"]])
+    screen._show(shown)
+    assert screen.selected_runs() == [bench.runs["T8 s0"]]

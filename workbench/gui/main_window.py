@@ -37,6 +37,7 @@ from workbench.gui.explore.screen import ExploreScreen
 from workbench.gui.files_dialogs import DiskDialog, RestoreDialog
 from workbench.gui.forms import label
 from workbench.gui.history.screen import HistoryScreen
+from workbench.gui.later import Kind, LaterScreens
 from workbench.gui.live.queue_panel import QueuePanel
 from workbench.gui.live.screen import LiveScreen
 from workbench.gui.look.screen import LookScreen
@@ -87,7 +88,7 @@ class MainWindow(QMainWindow):
         self._may_ask = True
         self._tray: QSystemTrayIcon | None = None
         self._restored_words = ""
-        self._sweep_launched = False
+        self._sweep_launched = self._engine_there = False
         self.taking: TakeDialog | None = None
         self.setWindowTitle(f"{history.name} – Distillation workbench")
         self.feed = RunFeed(self)
@@ -99,31 +100,19 @@ class MainWindow(QMainWindow):
         self.history = HistoryScreen(self._ask_history, self._change_history)
         self.queue = QueuePanel(self._ask_history, self._change_history, self.history.undo_stack)
         self.live = LiveScreen(self._ask_history, self.queue)
-        self.sweeps = SweepScreen(self._ask_history)
-        self.compare = CompareScreen(self._ask_history, self._ask_engine)
-        self.explore = ExploreScreen(self._ask_history, self._work)
-        self.report = ReportScreen(self._ask_history, self._ask_engine)
-        self.paper = PaperScreen(self._ask_history)
-        self.specialists = SpecialistsScreen(self._ask_history, self._ask_engine)
-        quick, slow = partial(self._look_by, self.quick), partial(self._look_by, self.slow)
-        self.look = LookScreen(self._ask_history, self._ask_engine, quick, slow, self.feed.drain)
         self.banner = Banner()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        screens = {
-            "Set up": self.setup,
-            "Live": self.live,
-            "History": self.history,
-            "Sweeps": self.sweeps,
-            "Compare": self.compare,
-            "Explore": self.explore,
-            "Report": self.report,
-            "Paper": self.paper,
-            "Specialists": self.specialists,
-            "Look": self.look,
-        }
-        for title, screen in screens.items():
+        for title, screen in {"Set up": self.setup, "Live": self.live, "History": self.history}.items():
             self.tabs.addTab(screen, title)
+        self._later = LaterScreens(self.tabs)
+        self._later.add("Sweeps", SweepScreen, self._build_sweeps)
+        self._later.add("Compare", CompareScreen, self._build_compare)
+        self._later.add("Explore", ExploreScreen, self._build_explore)
+        self._later.add("Report", ReportScreen, self._build_report)
+        self._later.add("Paper", PaperScreen, self._build_paper)
+        self._later.add("Specialists", SpecialistsScreen, self._build_specialists)
+        self._later.add("Look", LookScreen, self._build_look)
         middle = QWidget()
         layout = QVBoxLayout(middle)
         layout.setContentsMargins(6, 4, 6, 2)
@@ -137,8 +126,7 @@ class MainWindow(QMainWindow):
         self._watch.setInterval(WATCH_MILLISECONDS)
         self._watch.timeout.connect(self._look_for_dead)
         self.undo_group = QUndoGroup(self)
-        for stack in (self.history.undo_stack, self.specialists.subsets.cards.undo_stack):
-            self.undo_group.addStack(stack)
+        self.undo_group.addStack(self.history.undo_stack)
         self._choose_undo()
         self._themes = fill_menus(self)
         self._wire()
@@ -160,20 +148,6 @@ class MainWindow(QMainWindow):
         self.feed.failed.connect(lambda error: self.banner.say(str(error)))
         self.setup.launched.connect(self._launch)
         self.setup.sweep_launched.connect(self._launch_sweep)
-        self.sweeps.compare_wanted.connect(self._compare)
-        self.sweeps.said.connect(self.banner.say)
-        self.paper.compare_wanted.connect(self._compare)
-        self.paper.select_wanted.connect(self._select)
-        self.paper.run_wanted.connect(self._run_missing)
-        self.report.compare_wanted.connect(self._compare)
-        self.report.select_wanted.connect(self._select)
-        self.report.sweep_wanted.connect(self._show_sweep)
-        self.report.said.connect(self.banner.say)
-        self.report.told.connect(self._tell)
-        self.report.take_wanted.connect(self._take_away)
-        self.specialists.setup_wanted.connect(self._open_setup)
-        self.specialists.said.connect(self.banner.say)
-        self.look.told.connect(self._tell)
         self.setup.said.connect(self.banner.say)
         self.setup.past_run_wanted.connect(self._choose_past_set_up)
         self.setup.teachers.past_wanted.connect(self._choose_past_run)
@@ -199,19 +173,111 @@ class MainWindow(QMainWindow):
         self.history.said.connect(self.banner.say)
         self.history.told.connect(self._tell)
         self.history.changed.connect(self.setup.refresh)
-        self.explore.compare_wanted.connect(self._compare)
-        self.explore.select_wanted.connect(self._select)
-        self.explore.filter_wanted.connect(self._filter)
-        self.explore.said.connect(self.banner.say)
-        self.compare.said.connect(self.banner.say)
-        self.compare.history_wanted.connect(lambda: self.tabs.setCurrentWidget(self.history))
+        self.tabs.currentChanged.connect(lambda _: self._choose_undo())
 
-        for tabs in (self.tabs, self.specialists.tabs):
-            tabs.currentChanged.connect(lambda _: self._choose_undo())
+    # Screens that are built when they are first wanted
+
+    def _ready(self, screen: Kind) -> Kind:
+        screen.reference = self.preferences.reference
+        preferences.restore_splitters(screen)
+        return screen
+
+    def _build_sweeps(self) -> SweepScreen:
+        screen = self._ready(SweepScreen(self._ask_history))
+        screen.compare_wanted.connect(self._compare)
+        screen.said.connect(self.banner.say)
+        return screen
+
+    def _build_compare(self) -> CompareScreen:
+        screen = self._ready(CompareScreen(self._ask_history, self._ask_engine))
+        screen.said.connect(self.banner.say)
+        screen.history_wanted.connect(lambda: self.tabs.setCurrentWidget(self.history))
+        return screen
+
+    def _build_explore(self) -> ExploreScreen:
+        screen = self._ready(ExploreScreen(self._ask_history, self._work))
+        screen.compare_wanted.connect(self._compare)
+        screen.select_wanted.connect(self._select)
+        screen.filter_wanted.connect(self._filter)
+        screen.said.connect(self.banner.say)
+        return screen
+
+    def _build_report(self) -> ReportScreen:
+        screen = self._ready(ReportScreen(self._ask_history, self._ask_engine))
+        screen.compare_wanted.connect(self._compare)
+        screen.select_wanted.connect(self._select)
+        screen.sweep_wanted.connect(self._show_sweep)
+        screen.said.connect(self.banner.say)
+        screen.told.connect(self._tell)
+        screen.take_wanted.connect(self._take_away)
+        return screen
+
+    def _build_paper(self) -> PaperScreen:
+        screen = self._ready(PaperScreen(self._ask_history))
+        screen.set_engine_there(self._engine_there)
+        screen.compare_wanted.connect(self._compare)
+        screen.select_wanted.connect(self._select)
+        screen.run_wanted.connect(self._run_missing)
+        return screen
+
+    def _build_specialists(self) -> SpecialistsScreen:
+        screen = self._ready(SpecialistsScreen(self._ask_history, self._ask_engine))
+        screen.setup_wanted.connect(self._open_setup)
+        screen.said.connect(self.banner.say)
+        self.undo_group.addStack(screen.subsets.cards.undo_stack)
+        screen.tabs.currentChanged.connect(lambda _: self._choose_undo())
+        return screen
+
+    def _build_look(self) -> LookScreen:
+        quick, slow = partial(self._look_by, self.quick), partial(self._look_by, self.slow)
+        screen = self._ready(LookScreen(self._ask_history, self._ask_engine, quick, slow, self.feed.drain))
+        screen.told.connect(self._tell)
+        return screen
+
+    @property
+    def sweeps(self) -> SweepScreen:
+        """Sweeps, with seeds together."""
+        return self._later.get(SweepScreen)
+
+    @property
+    def compare(self) -> CompareScreen:
+        """Runs over each other."""
+        return self._later.get(CompareScreen)
+
+    @property
+    def explore(self) -> ExploreScreen:
+        """Many runs at once."""
+        return self._later.get(ExploreScreen)
+
+    @property
+    def report(self) -> ReportScreen:
+        """One experiment side by side."""
+        return self._later.get(ReportScreen)
+
+    @property
+    def paper(self) -> PaperScreen:
+        """The paper's claims."""
+        return self._later.get(PaperScreen)
+
+    @property
+    def specialists(self) -> SpecialistsScreen:
+        """A generalist and its specialists."""
+        return self._later.get(SpecialistsScreen)
+
+    @property
+    def look(self) -> LookScreen:
+        """What everybody says of an image."""
+        return self._later.get(LookScreen)
+
+    def _set_engine_there(self, there: bool) -> None:
+        self._engine_there = there
+        if paper := self._later.there(PaperScreen):
+            paper.set_engine_there(there)
 
     def _choose_undo(self) -> None:
         """Ctrl+Z takes back what was done on the page in front, or the last change to the history."""
-        here = self.specialists.stack_in_front() if self.tabs.currentWidget() is self.specialists else None
+        screen = self._later.there(SpecialistsScreen)
+        here = screen.stack_in_front() if screen and self.tabs.currentWidget() is screen else None
         self.undo_group.setActiveStack(self.history.undo_stack if here is None else here)
 
     # Between the threads and the screens
@@ -247,7 +313,7 @@ class MainWindow(QMainWindow):
                 self._device_in_use, self._torch = news.device, news.torch
                 self.engine_state.setText(f"ready on {news.device}")
                 self.setup.set_engine_there(True)
-                self.paper.set_engine_there(True)
+                self._set_engine_there(True)
                 self._watch.start()
                 self.history.reload()
                 self._ask_history("left", reading.list_queue, self._offer_what_waits)
@@ -255,7 +321,7 @@ class MainWindow(QMainWindow):
                 self._ask_history("backup", lambda _: back_up_daily(self.history_path), lambda _: None)
             case EngineFailed():
                 self.setup.set_engine_there(False, "the engine is not running; start the workbench again")
-                self.paper.set_engine_there(False)
+                self._set_engine_there(False)
                 self.engine_state.setText("the engine is not running")
                 self.banner.say(news.message)
             case _Restored():
@@ -271,7 +337,7 @@ class MainWindow(QMainWindow):
                     self.history.reload()
                     self.setup.refresh()
                 self.awake.keep(self.executor.busy and not isinstance(news, ExperimentFinished))
-                for screen in (self.paper, self.specialists, self.explore, self.report, self.look):
+                for screen in self._later.built():
                     if isinstance(news, ExperimentFinished) and screen.isVisible():
                         screen.reload()
                 if isinstance(news, ExperimentFinished) and self.live.watched.finished:
@@ -480,12 +546,8 @@ class MainWindow(QMainWindow):
         theme.apply(wanted)
         for plot in (self.live.losses, self.live.accuracy):
             plot.dress()
-        self.compare.dress()
-        self.explore.dress()
-        self.sweeps.dress()
-        self.report.dress()
-        self.specialists.dress()
-        self.look.dress()
+        for screen in self._later.built():
+            screen.dress()
         self.setup.distillation.picture.update()
         self.setup.data.sheet.update()
 
@@ -495,15 +557,11 @@ class MainWindow(QMainWindow):
         self._show_reference()
 
     def _show_reference(self) -> None:
-        shown = self.preferences.reference
-        for screen in (self.history, self.sweeps, self.specialists, self.explore, self.report, self.look):
-            screen.reference = shown
+        self.history.reference = self.preferences.reference
         self.history.reload()
-        self.specialists.reload()
-        self.look.reload()
-        self.explore.reload()
-        self.report.reload()
-        self.sweeps.reload()
+        for screen in self._later.built():
+            screen.reference = self.preferences.reference
+            screen.reload()
 
     def choose_theme(self, name: str) -> None:
         """Put on a theme and remember it."""
@@ -608,15 +666,13 @@ class MainWindow(QMainWindow):
         self.setEnabled(True)
         self.history.undo_stack.clear()
         self.feed.forget()
-        self.paper.set_engine_there(False)
+        self._set_engine_there(False)
         self.executor, self.history_thread = self._threads()
         self.start_threads()
         self.engine_state.setText("starting the engine…")
         self.live.forget()
-        self.specialists.forget()
-        self.look.forget()
-        self.explore.forget()
-        self.report.forget()
+        for screen in self._later.built():
+            screen.forget()
         self.banner.say(words)
         self._restored_words = f"{words} "
 
@@ -651,7 +707,8 @@ class MainWindow(QMainWindow):
             self.hide()
         self.executor.close()
         self.history_thread.close()
-        self.look.own.stop()
+        if look := self._later.there(LookScreen):
+            look.own.stop()
         for worker in (self.worker, self.quick, self.slow):
             worker.close()
         self._joining = QTimer(self)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QByteArray, QSettings
-from PySide6.QtWidgets import QMainWindow, QSplitter
+from PySide6.QtWidgets import QMainWindow, QSplitter, QWidget
 
 from workbench.errors import WorkbenchError
 from workbench.ray_executor import checked
@@ -85,12 +85,17 @@ def remember_layout(window: QMainWindow) -> None:
             stored.setValue(f"window/{splitter.objectName()}", splitter.saveState())
 
 
-def restore_layout(window: QMainWindow) -> bool:
-    """Put the window where it was; False where nothing is stored."""
+def restore_splitters(widget: QWidget) -> None:
+    """Divide the parts of a widget as they were."""
     stored = QSettings()
-    for splitter in window.findChildren(QSplitter):
+    for splitter in widget.findChildren(QSplitter):
         state = stored.value(f"window/{splitter.objectName()}")
         if splitter.objectName() and isinstance(state, QByteArray):
             splitter.restoreState(state)
-    geometry = stored.value("window/geometry")
+
+
+def restore_layout(window: QMainWindow) -> bool:
+    """Put the window where it was; False where nothing is stored."""
+    restore_splitters(window)
+    geometry = QSettings().value("window/geometry")
     return isinstance(geometry, QByteArray) and window.restoreGeometry(geometry)

@@ -25,6 +25,7 @@ from workbench.gui.compare.legend import CurveList
 from workbench.gui.compare.table import ComparedTable
 from workbench.gui.curve_plot import CurvePlot, Line
 from workbench.gui.forms import label
+from workbench.gui.later import Screen
 from workbench.gui.pictures import offer_saving, save_table
 from workbench.gui.run_feed import AskEngine, AskHistory
 from workbench.gui.theme import curve_dashed
@@ -46,7 +47,7 @@ MOST = 200
 AXES = ("epoch", "step", "time (s)")
 
 
-class CompareScreen(QWidget):
+class CompareScreen(Screen):
     """Shows the runs given to :meth:`compare`, in its order, which decides their colours."""
 
     history_wanted = Signal()

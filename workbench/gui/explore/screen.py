@@ -7,13 +7,14 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QSettings, Qt, QTimer, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QStackedWidget, QTabWidget, QVBoxLayout
 
 from workbench.gui.explore.mattered import MatteredPage
 from workbench.gui.explore.parallel import ParallelPage
 from workbench.gui.explore.scatter import ScatterPage
 from workbench.gui.forms import label
 from workbench.gui.history.filter_box import FilterBox
+from workbench.gui.later import Screen
 from workbench.gui.run_feed import AskHistory
 from workbench.gui.worker import Work
 from workbench.history.exploring import Explored, Wanted, explored, varied
@@ -35,7 +36,7 @@ NO_RUNS = "No runs to explore yet.\n\nLaunch an experiment, or better a sweep, i
 NO_FIT = "No run is of this role and satisfies the filter.\n\nChange them above, or show all runs."
 
 
-class ExploreScreen(QWidget):
+class ExploreScreen(Screen):
     """Shows the runs given to :meth:`show_runs`, or all; reads through ``ask_history``, has seconds of arithmetic done by
     ``work``."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -47,12 +47,16 @@ class Page:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """A listing, its lines (the place of an entry, or −1 − the place of a group) with what each stands for, and a first page."""
+    """A listing, its lines (the place of an entry, or −1 − the place of a group) with what each stands for, and a first page.
+
+    ``toggled`` is what was folded or unfolded by hand when it was asked for.
+    """
 
     listing: Listing
     lines: tuple[int, ...]
     keys: list[Key]
     page: Page
+    toggled: Mapping[str, bool] = field(default_factory=dict)
 
 
 def lines_of(listing: Listing, toggled: Mapping[str, bool]) -> tuple[int, ...]:
@@ -134,6 +138,9 @@ class HistoryModel(QAbstractTableModel):
 
     def take(self, shown: Shown) -> bool:
         """Show this; whether it has other lines than before, and the views were told so."""
+        if shown.toggled != self.toggled:  # folded or unfolded since it was asked for
+            lines = lines_of(shown.listing, self.toggled)
+            shown = replace(shown, lines=lines, keys=keys_of(shown.listing, lines))
         same = shown.keys == self.keys
         if not same:
             self.beginResetModel()
@@ -210,15 +217,16 @@ class HistoryModel(QAbstractTableModel):
         """The runs of a group."""
         return self.listing.entries[group.start : group.stop]
 
-    def find(self, run: int) -> int:
-        """The line of a run where it was made, its group unfolded for it; −1 where it is not shown."""
-        for place, entry in enumerate(self.listing.entries):
-            if entry.run == run and not entry.reused:
-                group = next(n for n, one in enumerate(self.listing.groups) if one.start <= place < one.stop)
-                if -1 - group in self.lines:
-                    self.fold(self.lines.index(-1 - group), unfolded=True)
-                return self.lines.index(place)
-        return -1
+    def find(self, runs: Iterable[int]) -> list[int]:
+        """The lines of runs where they were made, their groups unfolded for it; what is not shown is left out."""
+        wanted = set(runs)
+        places = [n for n, entry in enumerate(self.listing.entries) if entry.run in wanted and not entry.reused]
+        starts = [group.start for group in self.listing.groups]
+        for group in {bisect_right(starts, place) - 1 for place in places}:
+            if -1 - group in self.lines:
+                self.fold(self.lines.index(-1 - group), unfolded=True)
+        lines = {place: line for line, place in enumerate(self.lines)}
+        return [lines[place] for place in places]
 
     def missing(self, first: int, last: int) -> list[int]:
         """Those of the lines from ``first`` to ``last`` that have not been read."""

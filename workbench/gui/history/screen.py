@@ -204,6 +204,9 @@ class HistoryScreen(QWidget):
         if self.model.take(shown) and kept:
             self.table.select_keys(kept)
         self.table.selectionModel().blockSignals(blocked)
+        if self._wanted and {entry.run for entry in shown.listing.entries} >= set(self._wanted):
+            wanted, self._wanted = self._wanted, []
+            self.select_runs(wanted)
         there = bool(shown.listing.total or shown.listing.groups)
         self.pages.setCurrentIndex(1 if there else 0)
         self.lists.setCurrentIndex(0 if shown.lines else 1)
@@ -261,18 +264,17 @@ class HistoryScreen(QWidget):
 
     def select_runs(self, runs: list[int]) -> None:
         """Select these runs where they were made, and show the first."""
-        lines = [line for line in map(self.model.find, runs) if line >= 0]
-        lines = [line for line in map(self.model.find, runs) if line >= 0] if lines else []  # unfolding moved them
+        lines = self.model.find(runs)
         self.table.select_lines(lines)
         if lines:
             self.table.scrollTo(self.model.index(lines[0], 0))
 
     def show_runs(self, runs: list[int]) -> None:
         """Select these runs whatever the list shows now; where a filter hides them it gives way."""
-        if runs and any(self.model.find(run) < 0 for run in runs):
+        self._wanted = runs
+        if not {entry.run for entry in self.model.listing.entries} >= set(runs):
             self.filter.clear()
         self.reload()
-        self._ask("select", lambda _: None, lambda _: self.select_runs(runs))  # answered after the list is
 
     def _follow(self, run: int) -> None:
         self.show_runs([run])

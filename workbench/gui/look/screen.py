@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QStackedWidget, QTabWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QStackedWidget, QTabWidget, QVBoxLayout
 
 from workbench.gui.forms import label
+from workbench.gui.later import Screen
 from workbench.gui.look.draw_page import DrawPage
 from workbench.gui.look.images_page import ImagesPage, LookWork
 from workbench.gui.look.own_page import OwnPage
@@ -28,7 +29,7 @@ WAITING = "Reading the models and the test images…"
 NOBODY = "No run of this experiment is done yet, so nobody can be asked."
 
 
-class LookScreen(QWidget):
+class LookScreen(Screen):
     """Reads experiments through ``ask_history`` and models through ``ask_engine``; predicts on two threads of its own, ``quick``
     for what a person waits for and ``slow`` for the rest. ``hurry`` delivers what has come from other threads."""
 

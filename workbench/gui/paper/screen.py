@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushBut
 
 from workbench.claims import CLAIMS, FORMS, Claim, Form, Score, scoreboard
 from workbench.gui.forms import label, plain_tooltip
+from workbench.gui.later import Screen
 from workbench.gui.run_feed import AskHistory
 from workbench.questions import many
 
@@ -137,7 +138,7 @@ class FormRow:
         )
 
 
-class PaperScreen(QWidget):
+class PaperScreen(Screen):
     """Reads the scoreboard through ``ask_history``. Whoever takes ``run_wanted`` calls :meth:`answered` once it is done."""
 
     compare_wanted = Signal(list)

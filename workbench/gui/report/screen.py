@@ -22,6 +22,7 @@ from sqlite_utils import Database
 
 from workbench.gui.confusion import ConfusionMap
 from workbench.gui.forms import Wheelless, label
+from workbench.gui.later import Screen
 from workbench.gui.report.choice import ExperimentChoice
 from workbench.gui.report.plots import Calibration, ClassBars
 from workbench.gui.report.saving import Saving
@@ -54,7 +55,7 @@ def read(experiment: int, labels: Labels | None = None, why: str = "") -> Callab
     return answer
 
 
-class ReportScreen(QWidget):
+class ReportScreen(Screen):
     """Reads experiments through ``ask_history``; asks labels and latencies through ``ask_engine``."""
 
     compare_wanted = Signal(list)

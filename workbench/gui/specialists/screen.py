@@ -24,6 +24,7 @@ from workbench import specialist_questions as questions
 from workbench.config import SpecialistsConfig
 from workbench.errors import ConfigError
 from workbench.gui.forms import label, plain_tooltip
+from workbench.gui.later import Screen
 from workbench.gui.run_feed import AskEngine, AskHistory
 from workbench.gui.specialists.images_page import ImagesPage
 from workbench.gui.specialists.results_page import ResultsPage, results_of
@@ -38,7 +39,7 @@ NONE_YET = (
 NO_SPECIALISTS = "This run has no specialists yet.\n\nChoose subsets of classes, press “Set up with these subsets”, and launch."
 
 
-class SpecialistsScreen(QWidget):
+class SpecialistsScreen(Screen):
     """Reads runs through ``ask_history``, asks for subsets and opinions through ``ask_engine``."""
 
     setup_wanted = Signal(object)

@@ -25,6 +25,7 @@ from sqlite_utils import Database
 
 from workbench.gui import theme
 from workbench.gui.forms import label
+from workbench.gui.later import Screen
 from workbench.gui.pictures import Plotted, SaveButton, legend_of
 from workbench.gui.run_feed import AskHistory
 from workbench.gui.sweeps.study_plot import draw_study
@@ -49,7 +50,7 @@ Found = tuple[list[SweepRow], int | None, list[Result], list[Part]]
 """The sweeps, the number of the one chosen, its combinations, and where it takes parts away what each of these is worth."""
 
 
-class SweepScreen(QWidget):
+class SweepScreen(Screen):
     """Reads sweeps through ``ask_history``, again while one of them goes on."""
 
     compare_wanted = Signal(list)
