@@ -66,7 +66,10 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int]]
     found = {}
     with History(path) as history:
         for number, (name, model) in enumerate(MODELS.items(), start=1):
-            config = tiny(student=model, distillation__baseline=False, training__epochs=1, data__image_size=12, data__invert=True)
+            config = tiny(
+                student=model, distillation__baseline=False, transfer__fraction=1.0, training__epochs=2,
+                data__image_size=12, data__invert=True,
+            )  # fmt: skip
             assert launch(history, config)[0] == "done"
             found[name] = next(row.id for row in rows(history, number) if row.role == "student")
     return path, found
