@@ -37,6 +37,7 @@ from workbench.taking import Wanted, take_away
 MODELS: dict[str, dict[str, Any]] = {
     "mlp": {"model": "mlp", "layers": 1, "units": 8, "dropout": 0.1, "input_dropout": 0.1, "max_norm": 2.0},
     "cnn": {"model": "cnn", "channels": 4, "units": 16, "dropout": 0.1},
+    "cnn without parts": {"model": "cnn", "channels": 4, "units": 16, "convolutions": 2, "activation": "none", "bias": False},
     "resnet": {"model": "resnet", "depth": 8, "width": 4},
     "torchvision": {"model": "torchvision", "architecture": "squeezenet1_1", "resize": 32},
 }
