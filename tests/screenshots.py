@@ -93,6 +93,7 @@ def do_main_job(window: MainWindow, out: Path, look: str) -> None:
     picture(window, out, f"paper-{look}")
     explore(window, out, look)
     look_at_specialists(window, out, look)
+    look_at_images(window, out, look)
     window.setup.show_recipe("digits")
 
 
@@ -114,6 +115,35 @@ def explore(window: MainWindow, out: Path, look: str) -> None:
     QTest.mouseRelease(plot, Qt.MouseButton.LeftButton, pos=end)
     wait_until(lambda: plot.lines.ready)
     picture(window, out, f"explore-axes-{look}")
+
+
+def look_at_images(window: MainWindow, out: Path, look: str) -> None:
+    """An image with much dark knowledge at a high temperature, the mean soft targets, and a digit that is drawn."""
+    screen = window.look
+    window.tabs.setCurrentWidget(screen)
+    screen.tabs.setCurrentWidget(screen.images)
+    wait_until(lambda: screen.looked is not None)
+    number = next(one.experiment for one in screen.choice.experiments if one.name == "digits")
+    screen.choice.chosen.emit(number)
+    wait_until(lambda: screen.looked is not None and screen.looked.line_up.experiment == number)
+    filters = screen.images.gallery.filter
+    filters.setCurrentIndex(filters.findData("dark"))
+    filters.activated.emit(filters.currentIndex())
+    picture(window, out, f"look-{look}")
+    screen.images.tabs.setCurrentIndex(1)
+    wait_until(lambda: len(screen.images.means.matrix) > 0)
+    picture(window, out, f"look-soft-targets-{look}")
+    screen.images.tabs.setCurrentIndex(0)
+    screen.tabs.setCurrentWidget(screen.drawing)
+    canvas = screen.drawing.canvas
+    canvas.clear()
+    places = [QPoint(*place) for place in ((70, 60), (150, 60), (140, 95), (120, 140), (105, 195))]
+    QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=places[0])
+    for place in places[1:]:
+        QTest.mouseMove(canvas, place)
+    QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=places[-1])
+    wait_until(lambda: len(screen.drawing.opinions.bars.said) > 0 and not screen.drawing.awaiting)
+    picture(window, out, f"look-draw-{look}")
 
 
 def look_at_specialists(window: MainWindow, out: Path, look: str) -> None:

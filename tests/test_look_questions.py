@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -45,6 +46,28 @@ def test_that_an_experiment_is_looked_at_by_its_kept_predictions_and_by_its_weig
     assert torch.equal(torch.get_rng_state(), state)
     np.testing.assert_allclose(anew.logits, found.logits, atol=2e-2)
     assert anew.notes == ()
+
+
+def test_that_asking_on_another_thread_takes_one_core_and_leaves_this_ones_alone(history: History) -> None:
+    assert launch(history, tiny())[0] == "done"
+    loaded = models(read(history))(engine(), history)
+    image = loaded.data.test.images[:1].cpu().numpy()
+    here, there = loaded.logits(image), list[object]()
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+
+    def ask() -> None:
+        there.extend([loaded.logits(image), torch.get_num_threads()])
+
+    try:
+        asking = threading.Thread(target=ask)
+        asking.start()
+        asking.join()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_allclose(there[0], here, atol=1e-5)
+    assert there[1] == 1
 
 
 def test_that_calibration_is_fitted_on_validation_and_told_of_all(history: History) -> None:

@@ -6,8 +6,7 @@ since they draw no random numbers: the training loop looks up every 50 ms, and a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,7 +54,8 @@ class Models:
         """Everybody's logits, float32 (speakers, N, classes), for a batch of uint8 images (N, C, H, W)."""
         import torch
 
-        with _one_thread(), torch.inference_mode():
+        _take_one_core()
+        with torch.inference_mode():
             view = self.data.view(torch.from_numpy(np.require(images, requirements=["C", "W"])).to(self.data.device))
             return torch.stack([member(view).float() for member in self.members]).cpu().numpy()
 
@@ -72,21 +72,16 @@ class Models:
         from workbench.distill.evaluation import logits_on
 
         place = [one.key for one in self.line_up.speakers].index(key)
-        with _one_thread():
-            return logits_on(self.members[place], self.data, split.images).cpu().numpy()
+        _take_one_core()
+        return logits_on(self.members[place], self.data, split.images).cpu().numpy()
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """torch keeps a number of threads for each thread that asks: one here, so that a training keeps the others."""
+def _take_one_core() -> None:
+    """torch keeps a number of threads for each thread that asks: one for this, so that a training keeps the others."""
     import torch
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
 
 
 def models(kept: Kept) -> Callable[[Engine, History], Models]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import queue
 import threading
 from collections import deque
@@ -116,7 +117,7 @@ class OwnPictures:
     def _listed(self) -> list[Path]:
         found: list[Path] = []
         for path in self._named:
-            found += itertools.chain(*image_folder.pictures_below(path)) if path.is_dir() else [path]
+            found += itertools.chain(*image_folder.pictures_below(path)) if os.path.isdir(path) else [path]
             if len(found) > MOST:
                 raise DataError(f"these are more than {MOST:,} pictures; choose a part of them")
         if not found:

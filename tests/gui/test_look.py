@@ -159,7 +159,7 @@ def test_that_a_drawing_is_predicted_while_the_pen_moves(qtbot: QtBot, looked: L
     qtbot.mouseMove(page.canvas, QPoint(60, 190))
     qtbot.waitUntil(lambda: not np.allclose(page.opinions.bars.said, first), timeout=WAIT)
     qtbot.mouseRelease(page.canvas, LEFT, pos=QPoint(60, 190))
-    qtbot.waitUntil(lambda: not page._awaited, timeout=WAIT)
+    qtbot.waitUntil(lambda: not page.awaiting, timeout=WAIT)
     hot = page.opinions.bars.bits.copy()
     qtbot.keyClick(looked.temperature.slider, Qt.Key.Key_Home)
     assert (page.opinions.bars.bits < hot).all()

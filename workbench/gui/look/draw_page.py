@@ -100,6 +100,11 @@ class DrawPage(QWidget):
         self.about.setText("")
         self.opinions.bars.begin((), ())
 
+    @property
+    def awaiting(self) -> bool:
+        """Whether an answer to what is drawn is still to come."""
+        return self._awaited
+
     def set_temperature(self, temperature: float) -> None:
         """Show opinions at another T."""
         self._temperature = temperature

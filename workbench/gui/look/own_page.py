@@ -26,7 +26,7 @@ from sqlite_utils import Database
 from workbench.gui.forms import label
 from workbench.gui.look.images_page import LookWork
 from workbench.gui.look.opinions import Opinions
-from workbench.gui.look.own_table import SORTED_BY, OwnTable
+from workbench.gui.look.own_table import SORTED_BY, OwnTable, readable
 from workbench.gui.run_feed import AskHistory
 from workbench.gui.setup.pictures import to_pixmap
 from workbench.gui.specialists.subsets_page import scaled
@@ -300,7 +300,7 @@ class OwnPage(QWidget):
 
         def answered(found: tuple[np.ndarray | None, np.ndarray, str]) -> None:
             image, self._logits, remark = found
-            self.sentence.setText(f"{path.name}\n{remark}")
+            self.sentence.setText(f"{readable(path.name)}\n{remark}")
             if image is None:
                 self.image.clear()
                 self.opinions.bars.clear()

@@ -26,6 +26,11 @@ ABOUT = {
 }
 
 
+def readable(name: str) -> str:
+    """A file's name, of which what is no text is written as numbers: neither a screen nor a file takes it else."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 class OwnTable(QAbstractTableModel):
     """Columns for the file, of each party the class, its probability and the entropy in bits, whether student and ensemble
     agree, and what is to be remarked; all at T = 1."""
@@ -64,7 +69,7 @@ class OwnTable(QAbstractTableModel):
         self.endInsertRows()
 
     def _row(self, batch: Batch, at: int) -> tuple[Any, ...]:
-        cells: list[Any] = [str(batch.paths[at])]
+        cells: list[Any] = [readable(str(batch.paths[at]))]
         for place in self._shown:
             number = int(batch.named[place, at])
             there = number >= 0
@@ -120,7 +125,7 @@ class OwnTable(QAbstractTableModel):
         column, value = index.column(), self._rows[index.row()][index.column()]
         if role == Qt.ItemDataRole.DisplayRole:
             if column == 0:
-                return self.paths[index.row()].name
+                return readable(self.paths[index.row()].name)
             if isinstance(value, float):
                 return f"{value:.1%}" if self.titles[column] == "p" else f"{value:.3f}"
             return value or ""
