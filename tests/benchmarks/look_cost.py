@@ -6,8 +6,9 @@ An ensemble of five and its student are looked at while the window trains a 2×3
 turns of two seconds a made person rests, moves the slider, rests, and moves the pen, 30 times a second. The answer to a move
 counts as painted when the paint event after it is over in which the bars show that temperature, or the prediction of a
 drawing that had that move in it. The training's rate while somebody moves is held against that of the rest before it, pair
-by pair, so that a machine which others use in between tells little less. So does the lateness of a 5 ms timer while nobody
-moves: what the machine adds to every answer. Without a display Qt's offscreen platform is used.
+by pair, since a machine that others use is never twice the same; and so is the rate without the time in which the training's
+thread was ready and waited for a core (Linux tells it), which is nearer to what it keeps on two free ones. The lateness of a
+5 ms timer while nobody moves is what the machine adds to every answer. Without a display Qt's offscreen platform is used.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import os
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -83,7 +85,8 @@ def person(history: Path, seconds: float) -> dict[str, Any]:
     pin_garbage_collector(window)
     sys.setswitchinterval(SWITCH_SECONDS)
     screen = window.look
-    found: dict[str, list[float]] = {"slider": [], "pen": [], "late": [], "slider kept": [], "pen kept": []}
+    found: dict[str, list[float]] = {name: [] for name in ("slider", "pen", "late")}
+    found |= {f"{what} kept{of}": [] for what in ("slider", "pen") for of in ("", " of a core")}
     asked: dict[str, float] = {}
     moved = {"asked": 0, "shown": 0}
     paint = OpinionBars.paintEvent
@@ -110,17 +113,22 @@ def person(history: Path, seconds: float) -> dict[str, Any]:
         ask(topic, work, came, failed)
 
     screen.drawing._work = watched
-    turn, number, rested = [0], [0], [0.0]
-    progress: list[tuple[float, int]] = []
+    turn, number, rested = [0], [0], list[float]()
+    progress: list[tuple[float, float, int]] = []
 
     def next_turn() -> None:
         """The next of rest, slider, rest and pen, and what the training did in the one before."""
         before = TURNS[turn[0] % len(TURNS)]
-        rate = (progress[-1][1] - progress[0][1]) / (progress[-1][0] - progress[0][0]) if len(progress) > 4 else math.nan
-        if before == "rest":
-            rested[0] = rate
-        elif not math.isnan(rate / rested[0]):
-            found[f"{before} kept"].append(rate / rested[0])
+        if len(progress) > 4:
+            seconds, waited, steps = (last - first for first, last in zip(progress[0], progress[-1], strict=True))
+            rates = [steps / seconds, steps / (seconds - waited)]
+            if before == "rest":
+                rested[:] = rates
+            elif rested:
+                found[f"{before} kept"].append(rates[0] / rested[0])
+                found[f"{before} kept of a core"].append(rates[1] / rested[1])
+        else:
+            rested.clear()
         turn[0] += 1
         progress.clear()
         asked.clear()
@@ -169,7 +177,7 @@ def person(history: Path, seconds: float) -> dict[str, Any]:
 
     def follow(news: object) -> None:
         if isinstance(news, Progress):
-            progress.append((time.perf_counter(), news.step))
+            progress.append((time.perf_counter(), waited_for_a_core(), news.step))
         elif isinstance(news, RunStarted) and news.role == "student" and news.experiment == 2:
             busy[0] = Elsewhere()
             for one in timers:
@@ -191,6 +199,15 @@ def person(history: Path, seconds: float) -> dict[str, Any]:
     window.executor.submit(looked_at())
     app.exec()
     return found | {"elsewhere": busy[0].cores()}
+
+
+def waited_for_a_core() -> float:
+    """Seconds that the training's thread was ready to go on and had no core so far; 0 where the system does not tell."""
+    try:
+        thread = next(one.native_id for one in threading.enumerate() if one.name == "engine")
+        return int(Path(f"/proc/self/task/{thread}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, StopIteration):
+        return 0.0
 
 
 def percentile(values: list[float], share: int) -> float:
@@ -217,8 +234,9 @@ def main() -> None:
         verdict = "within" if percentile(found[what], 95) <= TARGET_MILLISECONDS else "above"
         print(f"{what} to painted answer, {len(found[what]):,} moves: {shares}; p95 {verdict} {TARGET_MILLISECONDS} ms")
         kept = found[f"{what} kept"]
-        middle = f"{percentile(kept, 25):.2f} to {percentile(kept, 75):.2f}"
-        print(f"  a training keeps {statistics.median(kept):.2f} of its rate (the middle half of {len(kept)} pairs: {middle})")
+        for values, of in ((kept, "of its rate"), (found[f"{what} kept of a core"], "without the time it waited for a core")):
+            middle = f"{percentile(values, 25):.2f} to {percentile(values, 75):.2f}"
+            print(f"  a training keeps {statistics.median(values):.2f} {of} (the middle half of {len(values)} pairs: {middle})")
     late = ", ".join(f"p{share} {percentile(found['late'], share):.1f} ms" for share in (50, 95, 99))
     print(f"a timer of {TIMER_MILLISECONDS} ms came late while nobody moved: {late}")
     print(f"others kept {found['elsewhere']:.1f} cores busy meanwhile")
