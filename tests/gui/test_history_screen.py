@@ -33,9 +33,8 @@ def test_that_a_past_run_opens_as_a_new_set_up_with_its_whole_config(qtbot: QtBo
     runs = wait_history(qtbot, window, 4)
     window.setup.show_recipe("mnist")
     window.history.select_runs([runs[-1]])
-    qtbot.waitUntil(lambda: window.history.details.tree.topLevelItemCount() > 2, timeout=WAIT)
     qtbot.mouseClick(window.history.buttons["open"], Qt.MouseButton.LeftButton)
-    assert window.tabs.currentWidget() is window.setup
+    qtbot.waitUntil(lambda: window.tabs.currentWidget() is window.setup, timeout=WAIT)
     assert ExperimentConfig.from_dict(window.setup.table()) == config
 
 

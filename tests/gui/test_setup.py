@@ -166,14 +166,13 @@ def test_that_a_past_run_becomes_a_teacher(qtbot: QtBot, window: MainWindow) -> 
     wait_history(qtbot, window, 4)
     student = next(row for row in newest(window) if row.role == "student")
     window.history.select_runs([student.run])
-    qtbot.waitUntil(lambda: window.history.details.run == student.run, timeout=WAIT)
     qtbot.mouseClick(window.history.buttons["teacher"], Qt.MouseButton.LeftButton)
-    assert window.tabs.currentWidget() is window.setup
-    assert window.setup.teachers.groups[-1].run == student.id
+    qtbot.waitUntil(lambda: window.tabs.currentWidget() is window.setup, timeout=WAIT)
+    assert window.setup.teachers.groups[-1].run == student.run
     wait_checked(qtbot, window)
     assert "3 teachers, 3 reused" in window.setup.plan.text()
     assert window.setup._config is not None
-    assert window.setup._config.teachers[-1] == TeacherConfig(run=student.id)
+    assert window.setup._config.teachers[-1] == TeacherConfig(run=student.run)
 
 
 def test_that_a_download_that_fails_is_said_whole_and_the_next_launch_works(

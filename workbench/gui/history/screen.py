@@ -302,14 +302,12 @@ class HistoryScreen(QWidget):
         entries = self.entries()
         if entries and entries[0].run == found[0].row.id:
             self.details.show_run(*found)
-            self._enable(entries)
 
     def _enable(self, entries: list[Entry]) -> None:
         one = entries[0] if len(entries) == 1 and entries[0].status not in UNDER_WAY else None
         trained = one is not None and one.name != SPECIALISED
-        shown = self.details.shown
         self.actions_of.enable(
-            open=bool(shown),
+            open=bool(entries),
             compare=bool(entries),
             explore=len(entries) > 1,
             delete=bool(self.table.selected_lines()),
@@ -317,7 +315,7 @@ class HistoryScreen(QWidget):
             teacher=trained,
             bias=trained and one is not None and one.status == "done" and one.role != "specialist",
             take=trained and one is not None and one.status == "done" and one.role != "specialist",
-            epochs=trained and shown is not None,
+            epochs=trained,
             mark=bool(entries),
             report=len({entry.experiment for entry in entries}) == 1,
             export=bool(entries),
@@ -327,11 +325,19 @@ class HistoryScreen(QWidget):
 
     def open_set_up(self) -> None:
         """Fill the set-up with the selected run's experiment."""
-        if self.details.shown:
+
+        def show(details: RunDetails) -> None:
             try:
-                self.setup_wanted.emit(ExperimentConfig.from_dict(self.details.shown[0].experiment_config))
+                self.setup_wanted.emit(ExperimentConfig.from_dict(details.experiment_config))
             except ConfigError as error:
                 self.said.emit(f"This run's experiment cannot be opened by this version: {error}.")
+
+        self._of_selected(show)
+
+    def _of_selected(self, then: Callable[[RunDetails], None]) -> None:
+        """Read all that is known of the first selected run, and go on with it."""
+        if runs := self.selected_runs():
+            self._ask("selected", lambda database: reading.run_details(database, runs[0]), then)
 
     def _to_resume(self) -> list[Head]:
         """The experiments of what is selected, in the list's order, where each of them has something left to do."""
@@ -361,12 +367,13 @@ class HistoryScreen(QWidget):
 
     def more_epochs(self) -> None:
         """Go on with the selected run as a new one."""
-        if self.details.shown is None:
-            return
-        row = self.details.shown[0].row
-        dialog = MoreEpochsDialog(row, self)
-        if dialog.exec():
-            self.epochs_wanted.emit(row.id, dialog.epochs.value(), dialog.kind())
+
+        def ask(details: RunDetails) -> None:
+            dialog = MoreEpochsDialog(details.row, self)
+            if dialog.exec():
+                self.epochs_wanted.emit(details.row.id, dialog.epochs.value(), dialog.kind())
+
+        self._of_selected(ask)
 
     def _compare(self) -> None:
         if runs := self.selected_runs():
@@ -378,13 +385,15 @@ class HistoryScreen(QWidget):
 
     def teach(self) -> None:
         """Add the selected run to the ensemble of the set-up."""
-        if self.details.shown is None:
-            return
-        row = self.details.shown[0].row
-        if row.status != "done":
-            self.said.emit(f"Run {row.id} is {row.status}; only a finished run can teach.")
-        else:
-            self.teacher_wanted.emit(row.id, f"Past run {row.id}: {row.model}, {row.name} of {row.experiment_name}")
+
+        def teach(details: RunDetails) -> None:
+            row = details.row
+            if row.status != "done":
+                self.said.emit(f"Run {row.id} is {row.status}; only a finished run can teach.")
+            else:
+                self.teacher_wanted.emit(row.id, f"Past run {row.id}: {row.model}, {row.name} of {row.experiment_name}")
+
+        self._of_selected(teach)
 
     def explore(self) -> None:
         """See the selected runs as points and as lines through many axes."""
