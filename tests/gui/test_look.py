@@ -14,9 +14,11 @@ from pytestqt.qtbot import QtBot
 
 from tests.experiments import tiny
 from tests.gui.driving import WAIT, launch_and_finish, wait_checked
+from workbench.errors import NotHere
 from workbench.gui.look.gallery import GalleryModel
 from workbench.gui.look.screen import LookScreen
 from workbench.gui.main_window import MainWindow
+from workbench.history.reported import Reportable
 from workbench.looking import entropy
 
 LEFT = Qt.MouseButton.LeftButton
@@ -269,3 +271,21 @@ def test_that_thumbnails_are_made_as_they_come_into_sight(qtbot: QtBot, looked: 
     looked.images.gallery.view.scrollToBottom()
     looked.grab()
     assert made < len(model._pixmaps) < 400
+
+
+def test_that_an_experiment_that_nobody_chose_gives_way_where_its_data_are_not_here(qtbot: QtBot, themed: None) -> None:
+    screen = LookScreen(lambda *_: None, lambda *_: None, lambda *_: None, lambda *_: None, lambda: None)
+    qtbot.addWidget(screen)
+    screen._offer(
+        [
+            Reportable(3, "newest", "done", "mnist"),
+            Reportable(2, "older", "done", "mnist"),
+            Reportable(1, "first", "done", "digits"),
+        ]
+    )
+    assert screen.choice.currentText().startswith("newest")
+    screen._show_error(NotHere("Mnist was not found"))
+    assert screen.choice.currentText().startswith("first")
+    screen._choose(2)
+    screen._show_error(NotHere("Mnist was not found"))
+    assert (screen.choice.currentText()[:5], screen.hint.text()) == ("older", "Mnist was not found.")

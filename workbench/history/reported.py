@@ -38,6 +38,7 @@ class Reportable:
     experiment: int
     name: str
     status: str
+    dataset: str = ""
 
     def words(self) -> str:
         """Name, number and, where it is not done, how it stands."""
@@ -48,7 +49,8 @@ def reportable(database: Database, *, reference: bool = True) -> list[Reportable
     """The experiments that have runs, finished ones first, then newest first; those that came with the workbench only where
     ``reference`` is wanted."""
     rows = database.execute(
-        "SELECT e.id, e.name, e.status FROM experiments e WHERE e.deleted IS NULL"
+        "SELECT e.id, e.name, e.status, (SELECT r.dataset FROM members m JOIN runs r ON r.id = m.run WHERE m.experiment = e.id"
+        " ORDER BY m.position LIMIT 1) FROM experiments e WHERE e.deleted IS NULL"
         " AND EXISTS (SELECT 1 FROM members m WHERE m.experiment = e.id AND m.run NOT IN (SELECT run FROM bin))"
         + ("" if reference else f" AND e.id NOT IN ({_REFERENCE})")
         + " ORDER BY e.status <> 'done', e.id DESC"

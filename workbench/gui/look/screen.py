@@ -10,6 +10,7 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QStackedWidget, QTabWidget, QVBoxLayout
 
+from workbench.errors import NotHere
 from workbench.gui.forms import label
 from workbench.gui.later import Screen
 from workbench.gui.look.draw_page import DrawPage
@@ -43,6 +44,9 @@ class LookScreen(Screen):
         self.reference = True
         self.looked: Looked | None = None
         self._wanted: int | None = None
+        self._by_hand = False
+        self._offered: list[Reportable] = []
+        self._absent: set[str] = set()
         self._loaded: int | None = None
         self._runs: tuple[int, ...] = ()
         self.images, self.drawing = ImagesPage(quick, slow), DrawPage(quick, hurry)
@@ -64,7 +68,7 @@ class LookScreen(Screen):
 
     def _top(self) -> QHBoxLayout:
         self.choice = ExperimentChoice()
-        self.choice.chosen.connect(self.show_experiment)
+        self.choice.chosen.connect(self._choose)
         self.temperature = TemperatureSlider(high=HOTTEST)
         self.temperature.changed.connect(self._change_temperature)
         self.logarithmic = QCheckBox("Logarithmic bars")
@@ -97,14 +101,23 @@ class LookScreen(Screen):
         self.reload()
 
     def _offer(self, found: list[Reportable]) -> None:
-        numbers = [one.experiment for one in found]
-        if self._wanted not in numbers:
-            self._wanted = numbers[0] if numbers else None
+        self._offered = found
+        if self._wanted not in [one.experiment for one in found]:
+            self._wanted = self._first()
         self.choice.show_experiments(found, self._wanted)
         if self._wanted is None:
             self._show_hint(NONE_YET)
         else:
             self.show_experiment(self._wanted)
+
+    def _first(self) -> int | None:
+        """The newest experiment whose data, as far as that is known, are here."""
+        there = [one for one in self._offered if one.dataset not in self._absent] or self._offered
+        return there[0].experiment if there else None
+
+    def _choose(self, experiment: int) -> None:
+        self._by_hand = True
+        self.show_experiment(experiment)
 
     def show_experiment(self, experiment: int) -> None:
         """Look with the models of this experiment."""
@@ -150,6 +163,13 @@ class LookScreen(Screen):
         self.pages.setCurrentIndex(1)
 
     def _show_error(self, error: Exception) -> None:
+        """Say what is wrong; where nobody chose the experiment, first look for one whose data are here."""
+        if isinstance(error, NotHere) and not self._by_hand:
+            self._absent |= {one.dataset for one in self._offered if one.experiment == self._wanted}
+            other = self._first()
+            if other is not None and other != self._wanted:
+                self.show_experiment(other)
+                return
         words = str(error)
         self._show_hint(f"{words[:1].upper()}{words[1:]}.")
 
@@ -162,7 +182,7 @@ class LookScreen(Screen):
 
     def forget(self) -> None:
         """Expect no answers any more: whoever was asked is gone, and the experiments may be others."""
-        self._wanted = None
+        self._wanted, self._by_hand = None, False
         self._show_hint(WAITING)
         self.images.clear()
         self.drawing.forget()
