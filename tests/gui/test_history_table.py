@@ -354,3 +354,12 @@ def test_that_what_is_unfolded_while_a_list_is_read_stays_so(bench: Bench) -> No
     screen.select_runs([bench.runs["T8 s0"]])
     screen._show(shown)
     assert screen.selected_runs() == [bench.runs["T8 s0"]]
+
+
+def test_that_a_selection_outlives_other_columns_and_folding(bench: Bench) -> None:
+    screen = bench.screen
+    screen.select_runs([bench.runs["T8 s0"]])
+    screen.view.set_columns(["T", "model.units"])
+    assert screen.selected_runs() == [bench.runs["T8 s0"]]
+    screen.actions_of.fold_all(unfolded=True)
+    assert screen.selected_runs() == [bench.runs["T8 s0"]]

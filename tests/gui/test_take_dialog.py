@@ -139,7 +139,7 @@ def test_that_history_and_report_lead_there_and_the_window_closes_meanwhile(
         launch(history, tiny())
     window.tabs.setCurrentWidget(window.history)
     window.history.reload()
-    qtbot.waitUntil(lambda: window.history.model.find(4) >= 0, timeout=WAIT)
+    qtbot.waitUntil(lambda: bool(window.history.model.find([4])), timeout=WAIT)
     window.history.select_runs([4])
     qtbot.waitUntil(window.history.buttons["take"].isEnabled, timeout=WAIT)
     click(qtbot, window.history.buttons["take"])

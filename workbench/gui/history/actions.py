@@ -124,8 +124,11 @@ class Actions:
 
     def fold_all(self, *, unfolded: bool) -> None:
         """Fold every group, or unfold it."""
+        table = self._screen.table
+        kept = table.selected_keys()
         self._screen.model.fold_all(unfolded=unfolded)
-        self._screen.table.look()
+        table.select_keys(kept)
+        table.look()
 
     def copy(self) -> None:
         """Put the selected lines on the clipboard as a table, with tabs between its columns."""

@@ -125,8 +125,10 @@ class ViewChoice(QWidget):
         self.changed.emit()
 
     def _show_columns(self) -> None:
+        kept = self._table.selected_keys()
         self._table.lines.set_columns(self._fields(self.names))
         self._table.fit(self._widths)
+        self._table.select_keys(kept)
 
     def _moved(self) -> None:
         self.names = tuple(name for name, _ in self._table.order()[1:])
