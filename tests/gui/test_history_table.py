@@ -144,6 +144,16 @@ def test_that_an_expression_filters_while_it_is_typed_and_an_error_is_told_below
     assert bench.lines() == EXPERIMENTS
 
 
+def test_that_a_field_that_is_being_typed_does_not_empty_the_list(bench: Bench) -> None:
+    asked: list[str] = []
+    bench.screen.box.changed.connect(asked.append)
+    bench.qtbot.keyClicks(bench.screen.filter, "T = 8 and accuracy > 97%")
+    assert bench.lines() == ["at 8, 1", "T8 s1"]
+    assert not any(text.endswith(("a", "acc", "accuracy")) for text in asked)
+    bench.screen.filter.setText("T = 8 and teach")
+    bench.qtbot.waitUntil(lambda: bench.lines() == [], timeout=5000)
+
+
 def test_that_a_word_is_completed_by_key(bench: Bench) -> None:
     edit = bench.screen.filter
     edit.setFocus()

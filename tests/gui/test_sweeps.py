@@ -222,3 +222,5 @@ def test_that_a_stopped_sweep_is_resumed_in_one_go_and_goes_on_together(
     qtbot.waitUntil(lambda: statuses() == ["running"] * 3, timeout=WAIT)
     qtbot.mouseClick(window.live.stop, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: statuses() == ["stopped"] * 3, timeout=WAIT)
+    window.tabs.setCurrentWidget(window.sweeps)
+    qtbot.waitUntil(lambda: "Only seeds are varied here" in window.sweeps.plot.plotItem.titleLabel.text, timeout=WAIT)

@@ -15,7 +15,7 @@ from sqlite_utils import Database
 from tests.history import lists
 from workbench.history.database import open_for_reading
 from workbench.history.fields import Vocabulary, vocabulary
-from workbench.history.filters import FilterError, completions, condition
+from workbench.history.filters import FilterError, completions, condition, unfinished
 from workbench.history.listing import values
 
 
@@ -87,6 +87,15 @@ def test_that_an_expression_finds(
         return
     names = {run: name for name, run in made[1].items()}
     assert {names[run] for run in values(database, known, [], filter=expression).runs} == found
+
+
+@pytest.mark.parametrize(
+    ("text", "open_ended"),
+    [("T >= 8 and acc", True), ("T >= 8 acc", True), ("T >= 8 and (acc", True), ("T >= 8 and acc ", False), ("T >= 8", False),
+     ("T >= 8 and acc = 1", False), ("mnist stu", False), ("stu", False), ("", False), ("role in (stu", False)],
+)  # fmt: skip
+def test_that_a_word_at_the_end_of_an_expression_may_become_a_field(text: str, open_ended: bool) -> None:
+    assert unfinished(text) is open_ended
 
 
 def test_that_the_readmes_filters_can_be_understood(database: Database, known: Vocabulary) -> None:

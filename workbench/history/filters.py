@@ -70,6 +70,15 @@ def condition(text: str, known: Vocabulary) -> Condition:
     return found
 
 
+def unfinished(text: str) -> bool:
+    """Whether an expression ends in a word that may yet become a field, such as ``T >= 8 and acc``; free text does not."""
+    tokens = list(_tokens(text, strict=False))
+    if len(tokens) < 2 or tokens[-1].kind != "word" or tokens[-1].end != len(text):
+        return False
+    compared = any(token.kind == "operator" for token in tokens)
+    return compared and (tokens[-2].says("and", "or", "not", "(") or tokens[-2].kind in ("word", "text"))
+
+
 def completions(text: str, cursor: int, known: Vocabulary) -> tuple[int, list[str]]:
     """What could stand at the cursor, and where the word begins that it would replace."""
     before = list(_tokens(text[:cursor], strict=False))

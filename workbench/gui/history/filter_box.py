@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 from workbench.gui import theme
 from workbench.gui.forms import label
 from workbench.history.fields import Vocabulary
-from workbench.history.filters import FilterError, completions, condition
+from workbench.history.filters import FilterError, completions, condition, unfinished
 
 PATIENCE_MILLISECONDS = 500
 """An error is told once nothing has been typed for so long."""
@@ -114,7 +114,7 @@ class FilterBox(QWidget):
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
         self._patience.setInterval(PATIENCE_MILLISECONDS)
-        self._patience.timeout.connect(self._tell)
+        self._patience.timeout.connect(self._settle)
         self._error: FilterError | None = None
         row = QHBoxLayout()
         row.addWidget(self.edit, 1)
@@ -125,7 +125,7 @@ class FilterBox(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.wrong)
         self.edit.textChanged.connect(lambda _: self.check())
-        self.edit.returnPressed.connect(self._tell)
+        self.edit.returnPressed.connect(self._settle)
 
     def set_vocabulary(self, known: Vocabulary) -> None:
         """Complete and check by these fields."""
@@ -145,14 +145,17 @@ class FilterBox(QWidget):
         self.edit.wrong = None
         self.edit.update()
         self.wrong.hide()
-        if self._error is None:
+        if self._error is None and not unfinished(self.edit.text()):
             self._patience.stop()
             self.changed.emit(self.edit.text())
         else:
             self._patience.start()
 
-    def _tell(self) -> None:
+    def _settle(self) -> None:
+        """What rests is meant so: filter by it, or tell what is wrong."""
+        self._patience.stop()
         if self._error is None:
+            self.changed.emit(self.edit.text())
             return
         self.edit.wrong = self._error
         self.edit.update()

@@ -242,6 +242,8 @@ class SweepScreen(Screen):
         self._clear()
         self.plot.setLabel("left", METRICS[metric][0] if metric else "")
         if not against or not metric:
+            why = "Only seeds are varied here: the table below has their means." if self.results else "No results yet."
+            self.plot.setTitle(why, color=colours.faint, size="9pt")
             return
         mixed = [
             path for path in (self.against.itemData(at) for at in range(self.against.count())) if path not in (against, each)
