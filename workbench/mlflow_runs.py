@@ -64,12 +64,13 @@ def _write_run(client: MlflowClient, experiment: str, run: ForeignRun, uid: str)
     figures = [(f"{FIGURE}{name}", Point(last.step, last.time, value)) for name, value in run.figures.items()]
     metrics = [Metric(name, point.value, round(1000 * point.time), point.step) for name, point in (*points, *figures)]
     params = [Param(key, str(value)[:MOST_TEXT]) for key, value in run.params.items()]
-    tags = {UID: uid, TAGS: json.dumps(run.tags)}
+    tags = {TAGS: json.dumps(run.tags)}
     made = client.create_run(experiment, start_time=round(1000 * run.started), tags=tags, run_name=run.name).info.run_id
     for batch in _batches(metrics, METRICS_AT_ONCE):
         client.log_batch(made, metrics=batch)
     for batch in _batches(params, PARAMS_AT_ONCE):
         client.log_batch(made, params=batch)
+    client.set_tag(made, UID, uid)  # last of all: what was broken off before is written anew
     end = max((point.time for _, point in points), default=run.started)
     client.set_terminated(made, STATUSES.get(run.status, "KILLED"), end_time=round(1000 * end))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import closing
@@ -13,7 +14,8 @@ import pytest
 
 from tests.experiments import add_run, tiny
 from workbench.events import Metrics
-from workbench.history.database import files_folder, open_database, open_for_reading
+from workbench.history.backups import restore
+from workbench.history.database import back_up, files_folder, open_database, open_for_reading
 from workbench.history.doctor import clean_up, examine, forget_states, repair, usage
 from workbench.history.writing import Artefact, History, Started
 
@@ -72,6 +74,7 @@ def test_that_damaged_missing_and_unused_files_are_found_and_repaired(history: H
     state.path.unlink()
     stray = history.run_folder(1) / ".state.safetensors.99.part"
     stray.write_bytes(b"half")
+    age(stray)
     assert findings(history) == [
         f"the weights of run 1 is damaged: {weights.path}",
         f"the state of run 2 is gone: {state.path}",
@@ -140,6 +143,42 @@ def test_that_cleaning_up_keeps_weights_and_what_unfinished_runs_need(history: H
     assert findings(history) == []
 
 
+def age(path: Path, seconds: float = 3600.0) -> None:
+    """Let a file have been written some time ago."""
+    then = path.stat().st_mtime - seconds
+    os.utime(path, (then, then))
+
+
+def test_that_what_a_restored_backup_replaced_keeps_its_files(history: History) -> None:
+    path = history.path
+    history.close()
+    with closing(open_database(path)) as database:
+        older = back_up(database, path, "by-hand")
+    with History(path) as later:
+        run = add_run(later, later.enqueue(tiny()), "teacher")
+        weights = write(later, run, "weights", b"only the newer history knows these")
+        later.finish_run(run, "done", "")
+    age(weights)
+    replaced = restore(path, older)
+    with closing(open_database(path)) as database:
+        repair(database, path, examine(database, path))
+        assert weights.exists()
+        assert replaced is not None
+    restore(path, replaced)
+    with closing(open_for_reading(path)) as database:
+        assert examine(database, path) == []
+
+
+def test_that_an_import_under_way_is_left_alone(history: History) -> None:
+    part = files_folder(history.path) / "runs" / ".import-0123456789abcdef" / "0"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"unpacked")
+    age(part)
+    assert "unused" not in {one.kind for one in files(history)}
+    age(part, 100_000.0)
+    assert "unused" in {one.kind for one in files(history)}
+
+
 def files(history: History) -> list:  # type: ignore[type-arg]
     with closing(open_for_reading(history.path)) as database:
         return usage(database, history.path)
@@ -148,6 +187,8 @@ def files(history: History) -> list:  # type: ignore[type-arg]
 def test_that_usage_names_each_file_and_only_chosen_kinds_are_removed(history: History) -> None:
     (files_folder(history.path) / "runs" / "stray").mkdir()
     (files_folder(history.path) / "runs" / "stray" / "x.safetensors").write_bytes(b"12345")
+    assert len(files(history)) == 4  # whoever wrote it may be about to record it
+    age(files_folder(history.path) / "runs" / "stray" / "x.safetensors")
     found = files(history)
     assert sorted(one.kind for one in found) == ["state", "state", "unused", "weights", "weights"]
     assert clean_up(found, {"unused"}) == 5

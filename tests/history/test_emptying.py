@@ -15,9 +15,10 @@ from sqlite_utils import Database
 from tests.experiments import add_run, launch, rows, tiny
 from workbench.bias import Correction
 from workbench.config import RunConfig
+from workbench.errors import CannotWrite
 from workbench.events import Metrics
 from workbench.experiment import continue_run
-from workbench.history import changes, reading
+from workbench.history import changes, emptying, reading
 from workbench.history.bundle import write_experiment
 from workbench.history.database import files_folder, open_database, open_for_reading, writing
 from workbench.history.doctor import examine
@@ -243,6 +244,65 @@ def test_that_an_exported_experiment_comes_back_after_emptying(two: History, tmp
     assert len(after[0]) == len(before[0])
     with closing(open_for_reading(two.path)) as database:
         assert reading.run_details(database, brought.runs[0]).parents == (1, 2)
+        assert examine(database, two.path) == []
+
+
+@pytest.mark.parametrize("all_of_them", [True, False])
+def test_that_the_newest_experiment_and_hollow_runs_come_back_whole_too(all_of_them: bool, two: History, tmp_path: Path) -> None:
+    experiments = numbers(two, "SELECT id FROM experiments") if all_of_them else [1]
+    before = visible(two)
+    with closing(open_database(two.path)) as database:
+        file = write_experiment(database, two.path, experiments, tmp_path / "x.distilled", states=True).path
+        known = database.execute("SELECT count(*) FROM artefacts").fetchone()[0]
+        own = [row[0] for row in database.execute("SELECT id FROM runs").fetchall() if all_of_them or row[0] <= 4]
+        changes.delete(database, own, experiments)  # of one alone they are hollow: the student of 2 came from them
+        empty_bin(database, two.path)
+        brought = read_experiment(database, two.path, file)
+        assert (len(brought.runs), brought.there) == (len(own), 0)
+        assert set(brought.runs) <= {one.id for one in reading.list_runs(database)}
+        assert database.execute("SELECT count(*) FROM artefacts").fetchone()[0] == known
+        assert examine(database, two.path) == []
+    after = visible(two)
+    assert [len(part) for part in after[:2]] == [len(part) for part in before[:2]]
+
+
+def test_that_files_that_an_import_has_put_back_meanwhile_stay(
+    two: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(open_database(two.path)) as database, closing(open_database(two.path)) as other:
+        file = write_experiment(database, two.path, [2], tmp_path / "x.distilled").path
+        changes.delete(database, [5], [2])
+        unlink = emptying._unlink
+
+        def later(given: Database, history: Path, paths: list[str]) -> None:
+            with writing(other):  # the same paths are recorded again, as an import does
+                for path in paths:
+                    row = [1, "again", 1, path, 1, "0", ""]
+                    other.execute("INSERT OR IGNORE INTO artefacts (run, kind, step, path, size, sha256, created) VALUES"
+                                  " (?, ? || random(), ?, ?, ?, ?, ?)", row)  # fmt: skip
+            unlink(given, history, paths)
+
+        monkeypatch.setattr(emptying, "_unlink", later)
+        empty_bin(database, two.path)
+        missing = [row[0] for row in other.execute("SELECT path FROM artefacts WHERE kind LIKE 'again%'").fetchall()]
+        assert missing
+        assert all((files_folder(two.path) / path).exists() for path in missing)
+    assert file.exists()
+
+
+def test_that_a_disk_that_fills_while_curves_go_has_given_up_the_files_first(
+    two: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(open_database(two.path)) as database:
+        paths = [row[0] for row in database.execute("SELECT DISTINCT path FROM artefacts WHERE run = 5").fetchall()]
+        changes.delete(database, [5], [2])
+        monkeypatch.setattr(emptying, "GIVEN_UP", ("no_such_table",))
+        with pytest.raises(CannotWrite):
+            empty_bin(database, two.path)
+        assert paths
+        assert not any((files_folder(two.path) / path).exists() for path in paths)
+        monkeypatch.undo()
+        empty_bin(database, two.path)
         assert examine(database, two.path) == []
 
 

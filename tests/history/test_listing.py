@@ -139,6 +139,20 @@ def test_that_what_is_in_the_bin_is_not_listed(made: tuple[Path, dict[str, int]]
     assert made[1]["T8 s1"] not in values(database, known, []).runs
 
 
+def test_that_a_text_in_the_place_of_a_number_and_a_nul_in_a_name_spoil_nothing(
+    made: tuple[Path, dict[str, int]], database: Database
+) -> None:
+    run = made[1]["T8 s0"]
+    with closing(open_database(made[0])) as writer:
+        writer.execute("UPDATE params SET value = 'auto' WHERE run = ? AND key = 'training.learning_rate'", [run])
+        writer.execute("INSERT INTO results VALUES (?, ?, 0.5)", [run, "a\x00b"])
+    known = vocabulary(database)
+    found = list_entries(database, known, Question(order=(("training.learning_rate", True),), filter="T = 8"))
+    groups = [found.entries[group.start : group.stop] for group in found.groups]
+    summaries(database, known, groups, list(known.fields))
+    assert cells(database, known, [run], ["training.learning_rate"]) == {run: (None,)}
+
+
 def test_that_cells_and_bars_are_read_for_the_runs_asked(
     made: tuple[Path, dict[str, int]], database: Database, known: Vocabulary
 ) -> None:

@@ -28,6 +28,11 @@ class _Sentences(click.Group):
         except SqliteError as error:
             click.echo(f"workbench: the history cannot be read ({error}); try a copy of it", err=True)
             ctx.exit(2)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            click.echo(f"workbench: {error.filename} cannot be used ({error.strerror}); name another place", err=True)
+            ctx.exit(2)
         except KeyboardInterrupt:
             click.echo("workbench: interrupted", err=True)
             ctx.exit(130)

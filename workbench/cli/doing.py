@@ -219,14 +219,14 @@ def bias(
     from workbench.distill.data import class_numbers
     from workbench.engine import Engine, EngineSettings
     from workbench.history.changes import keep_correction
-    from workbench.history.database import open_database
+    from workbench.history.liveness import held_open
     from workbench.history.writing import History
     from workbench.questions import bias_samples
 
     with contextlib.closing(open_for_reading(history)) as database:
         reading.run_details(database, run)
     if undo:
-        with contextlib.closing(open_database(history)) as database:
+        with held_open(history) as database:
             keep_correction(database, run, None)
         return
     engine = Engine(EngineSettings(**_settings(device, 0, folders, False)))
@@ -247,7 +247,7 @@ def bias(
         for when, shift in (("before", 0.0), ("after", found.shift)):
             shown[f"{split}_{when}"] = asdict(errors_at(logits, labels, numbers, shift))
     if keep:
-        with contextlib.closing(open_database(history)) as database:
+        with held_open(history) as database:
             keep_correction(database, run, found)
     if as_json:
         click.echo(json.dumps(shown))
@@ -413,7 +413,7 @@ def _stop_on_signals(control: Control) -> None:
 @json_option
 def doctor(history: Path, repair: bool, clean: bool, as_json: bool) -> None:
     """Check the history's file, its metrics, its checkpoints and this machine; exit status 1 where something is wrong."""
-    from workbench.history.database import open_database
+    from workbench.history.liveness import held_open
 
     environment = _environment()
     printer = ProgressPrinter()
@@ -424,7 +424,7 @@ def doctor(history: Path, repair: bool, clean: bool, as_json: bool) -> None:
         findings = examine(database, history, printer.tell)
         files = usage(database, history)
     if (repair and any(finding.repair for finding in findings)) or clean:
-        with contextlib.closing(open_database(history)) as database:
+        with held_open(history) as database:
             if repair:
                 repair_history(database, history, findings)
             if clean:

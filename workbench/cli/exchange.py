@@ -16,9 +16,10 @@ from workbench.cli.options import LARGEST, history_option, json_option
 from workbench.errors import WorkbenchError
 from workbench.history import reading
 from workbench.history.bundle import SUFFIX, counted, write_experiment
-from workbench.history.database import check_history, open_database, open_for_reading
+from workbench.history.database import check_history, open_for_reading
 from workbench.history.emptying import empty_bin, read_bin
 from workbench.history.foreign import ForeignExperiment, enter_foreign, runs_out
+from workbench.history.liveness import held_open
 from workbench.history.unbundle import check_file, read_experiment
 from workbench.progress import ProgressPrinter
 
@@ -92,7 +93,7 @@ def import_experiments(file: Path, history: Path, as_json: bool) -> None:
     if not history.exists():
         check_file(file)
     printer = ProgressPrinter()
-    with contextlib.closing(open_database(history)) as database:
+    with held_open(history) as database:
         brought = read_experiment(database, history, file, printer.tell)
     if as_json:
         shown = {"experiments": brought.experiments, "runs": brought.runs, "already_here": brought.there}
@@ -109,7 +110,7 @@ def import_foreign(folder: Path | None, uri: str, name: str, history: Path, as_j
         found, source = [replace(one, name=name or one.name)], f"TensorBoard's event files in {folder}"
     else:
         found, source = [replace(one, name=name or one.name) for one in mlflow_runs.read_runs(uri)], f"MLflow at {uri}"
-    with contextlib.closing(open_database(history)) as database:
+    with held_open(history) as database:
         runs = enter_foreign(database, found, source)
     there = sum(len(one.runs) for one in found) - len(runs)
     words = f"Imported {counted(len(runs), 'run')} ({runs[0]} to {runs[-1]}), without weights" if runs else "Nothing is new"
@@ -126,7 +127,7 @@ def bin_(empty: bool, history: Path, as_json: bool) -> None:
     if empty:
         with contextlib.closing(open_for_reading(history)):
             pass
-        with contextlib.closing(open_database(history)) as database:
+        with held_open(history) as database:
             emptied = empty_bin(database, history)
         click.echo(json.dumps(asdict(emptied)) if as_json else emptied.words())
         return

@@ -84,7 +84,7 @@ def onnx_model(program: torch.export.ExportedProgram, about: Mapping[str, str]) 
         model = made.model_proto
         for node in model.graph.node:
             del node.metadata_props[:]  # how the exporter came to it: as large as a small student
-        onnx.helper.set_model_props(model, dict(about))
+        onnx.helper.set_model_props(model, {key: value.encode("utf-8", "replace").decode() for key, value in about.items()})
         onnx.checker.check_model(model)
     return model
 

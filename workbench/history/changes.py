@@ -209,7 +209,7 @@ def put_back(database: Database, taken: Sequence[Queued]) -> None:
         for one in taken:
             database.execute(
                 "INSERT OR IGNORE INTO queue (experiment, rank, held, process) SELECT id, ?, ?, ? FROM experiments WHERE id = ?"
-                " AND message <> ?",
+                " AND message <> ? AND status IN ('waiting', 'stopped')",
                 [one.rank, one.held, one.process, one.experiment, EMPTIED],
             )
             database.execute(

@@ -87,6 +87,11 @@ def open_for_reading(path: Path) -> Database:
         raise HistoryError(f"{path} cannot be read as a history: {error}") from None
 
 
+def read_untouched(path: Path) -> Database:
+    """A connection to a copy that nobody writes, which leaves not even a log beside it; raises what SQLite does."""
+    return _connect(path, "ro&immutable=1")
+
+
 def files_folder(history: Path) -> Path:
     """Where a history keeps its checkpoints and locks: a folder beside it."""
     return history.with_name(f"{history.stem}.files")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import struct
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +15,11 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from workbench.errors import CannotWrite
-from workbench.history.database import SqliteError, files_folder, writing
+from workbench.history.database import SqliteError, backups_folder, files_folder, read_untouched, writing
 
 Tell = Callable[[str, int, int, str], None]
+YOUNG_SECONDS, IMPORT_SECONDS = 60.0, 86400.0
+"""A file that nothing refers to may so long be one that is about to be recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +121,8 @@ def repair(database: Database, history: Path, findings: list[Finding]) -> None:
 
 
 def usage(database: Database, history: Path) -> list[Usage]:
-    """Every file in the folder beside the history, the largest first; those in use by a live process' lock left out."""
+    """Every file in the folder beside the history, the largest first; left out are those that a run under way or an import
+    may be about to record, and those that a copy made before restoring still needs."""
     folder = files_folder(history)
     files = [Path(place) / name for part in ("runs", "backups") for place, _, names in os.walk(folder / part) for name in names]
     known = {
@@ -127,20 +132,31 @@ def usage(database: Database, history: Path) -> list[Usage]:
         ).fetchall()
     }
     busy = {row[0] for row in database.execute("SELECT uid FROM runs WHERE status IN ('running', 'waiting')").fetchall()}
+    needed = _needed_by_copies(history)
     found = []
     for path in files:
         row = known.get(path.relative_to(folder).as_posix())
         backup = path.parent == folder / "backups"
-        if row is None and not backup and path.parent.name in busy:
-            continue
-        kind = "backup" if backup else row["kind"] if row else "unused"
         try:
-            size = path.stat().st_size
+            size, age = path.stat().st_size, time.time() - path.stat().st_mtime
         except OSError:
             continue
+        coming = path.parent.name in busy or age < (IMPORT_SECONDS if path.parent.name.startswith(".import-") else YOUNG_SECONDS)
+        if row is None and not backup and (coming or path.relative_to(folder).as_posix() in needed):
+            continue
+        kind = "backup" if backup else row["kind"] if row else "unused"
         run, deleted = (row["run"], bool(row["deleted"])) if row else (0, False)
         found.append(Usage(path=path, size=size, kind=kind, run=run, deleted=deleted))
     return sorted(found, key=lambda one: -one.size)
+
+
+def _needed_by_copies(history: Path) -> set[str]:
+    """The files that histories have which a restored backup replaced: whoever goes back to one needs them."""
+    needed: set[str] = set()
+    for path in backups_folder(history).glob("*-before-restoring.db"):
+        with contextlib.suppress(SqliteError), contextlib.closing(read_untouched(path)) as copy:  # a damaged one knows none
+            needed |= {row[0] for row in copy.execute("SELECT path FROM artefacts").fetchall()}
+    return needed
 
 
 def clean_up(files: list[Usage], kinds: set[str]) -> int:

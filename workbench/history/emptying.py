@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ GIVEN_UP = ("points", "metrics", "nonfinite", "summary", "predictions")
 """The tables whose rows go even where a run's own row stays."""
 AT_ONCE = 8
 """Runs whose curves go in one transaction."""
+FILES_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +98,10 @@ def empty_bin(database: Database, history: Path) -> Emptied:
     """Remove deleted runs and experiments for good; what that was.
 
     A run that a run or an experiment outside the bin came from keeps its row, with settings and figures, and gives up its
-    curves, predictions and files. Files go once that is committed: a kill in between leaves some that nothing refers to,
-    which `workbench doctor` finds. Raises :class:`CannotWrite`; what is not done by then is done when it is called again.
+    curves, predictions and files. What stays of the emptied is known by another uid, so that an import brings the whole back.
+    Files go first, once it is committed that nothing refers to them, since a full disk may let nothing else through; what a
+    kill leaves of them `workbench doctor` finds. Raises :class:`CannotWrite`; what is not done by then is done when it is
+    called again.
     """
     with writing(database):
         fates = _fates(database)
@@ -106,19 +110,42 @@ def empty_bin(database: Database, history: Path) -> Emptied:
         some = "run IN (SELECT value FROM json_each(?))"
         database.execute(f"UPDATE bin SET emptied = coalesce(emptied, ?) WHERE {some}", [now(), json.dumps(everything)])
         database.execute(f"DELETE FROM artefacts WHERE {some}", [json.dumps(everything)])
+        _rename(database, fates)
         after = _paths(database)
+    _unlink(database, history, sorted(before - after))
     for start in range(0, len(everything), AT_ONCE):  # little at a time: a training writes between
         with writing(database):
             for table in GIVEN_UP:
                 database.execute(f"DELETE FROM {table} WHERE {some}", [json.dumps(everything[start : start + AT_ONCE])])
     with writing(database):
         _remove_rows(database, fates.gone)
-    for path in before - after:
-        place = files_folder(history) / path
-        with contextlib.suppress(OSError):  # in use elsewhere or gone already; `workbench doctor` finds what is left
-            place.unlink(missing_ok=True)
-            place.parent.rmdir()
     return told
+
+
+def _rename(database: Database, fates: _Fate) -> None:
+    """Give new uids to emptied runs whose rows stay, and to the deleted experiments that these stay in."""
+    runs = json.dumps(sorted(fates.hollow | fates.number))
+    some = "SELECT value FROM json_each(?)"
+    database.execute(f"UPDATE runs SET uid = lower(hex(randomblob(8))) WHERE id IN ({some})", [runs])
+    database.execute(
+        f"UPDATE experiments SET uid = lower(hex(randomblob(8))) WHERE id IN ({some}) OR deleted IS NOT NULL AND id IN"
+        f" (SELECT experiment FROM runs WHERE id IN ({some}))",
+        [json.dumps(sorted(fates.last)), runs],
+    )
+
+
+def _unlink(database: Database, history: Path, paths: Sequence[str]) -> None:
+    """Remove files that nothing refers to; an import may have put one there again meanwhile."""
+    for start in range(0, len(paths), FILES_AT_ONCE):
+        part = paths[start : start + FILES_AT_ONCE]
+        with writing(database):
+            sql = "SELECT path FROM artefacts WHERE path IN (SELECT value FROM json_each(?))"
+            needed = {row[0] for row in database.execute(sql, [json.dumps(part)]).fetchall()}
+            for path in part:
+                if path not in needed:
+                    with contextlib.suppress(OSError):  # in use elsewhere or gone; `workbench doctor` finds what is left
+                        (files_folder(history) / path).unlink(missing_ok=True)
+                        (files_folder(history) / path).parent.rmdir()
 
 
 def _remove_rows(database: Database, gone: frozenset[int]) -> None:

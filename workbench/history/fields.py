@@ -166,7 +166,8 @@ def _vocabulary(
 
 
 def quoted(text: str) -> str:
-    """A text as an SQL literal."""
+    """A text as an SQL literal, which ends at a NUL: a name with one is that of nothing."""
+    text = text.split("\0")[0]
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -209,7 +210,7 @@ def _settings(others: Iterable[str]) -> Iterator[Field]:
 def _setting(name: str, path: str, option: Option | None, condition: str) -> Field:
     about = option.setting if option else Setting(label=path, help="A setting of the run.")
     kind: Kind = "text" if option is None or option.kind in (str, tuple) else "truth" if option.kind is bool else "number"
-    value = "value = 'true'" if kind == "truth" else "value"
+    value = {"truth": "value = 'true'", "number": "iif(typeof(value) IN ('integer', 'real'), value, NULL)"}.get(kind, "value")
     unit = f" In {about.unit}." if about.unit else ""
     whose = {"student": " Of students and baselines.", "teacher": " Of teachers."}.get(name.split(".")[0], "")
     return Field(

@@ -18,6 +18,8 @@ from workbench.settings import closest
 
 OPERATORS = ("<=", ">=", "!=", "<>", "==", "=", "<", ">", "~")
 WORDS = ("and", "or", "not", "in", "is")
+MOST_TOKENS = 500
+"""SQLite takes expressions of a certain depth only."""
 TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 _TOKEN = re.compile(r"""\s*(?:(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<operator><=|>=|!=|<>|==|=|<|>|~)"""
@@ -60,9 +62,12 @@ class _Token:
 
 def condition(text: str, known: Vocabulary) -> Condition:
     """The condition that an expression or free text stands for; a :class:`FilterError` where it cannot be understood."""
+    text = text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text to SQLite
     tokens = list(_tokens(text))
     if not tokens:
         return Condition()
+    if len(tokens) > MOST_TOKENS:
+        raise FilterError("this filter is too long", tokens[MOST_TOKENS].start, len(text))
     parser = _Parser(tokens, known, len(text))
     found = parser.either()
     if parser.here.kind != "end":
@@ -270,21 +275,25 @@ def _dated(one: Field, operator: str, text: str, parser: _Parser, token: _Token)
     try:
         if not _DATE.fullmatch(text):
             raise ValueError
-        first = datetime.fromisoformat({4: f"{text}-01-01", 7: f"{text}-01"}.get(len(text), text)).astimezone()
-    except ValueError:
+        first, after = _span(text)
+    except (ValueError, OverflowError):
         raise parser.error(f"“{text}” is no date; write a day as 2026-11-26, a month as 2026-11", token) from None
-    if len(text) <= 4:
-        after = first.replace(year=first.year + 1)
-    elif len(text) <= 7:
-        after = first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
-    else:
-        after = first + (timedelta(days=1) if len(text) <= 10 else timedelta(minutes=1))
     low, high = (f"julianday('{moment.isoformat()}')" for moment in (first, after))
     day = f"julianday({one.sql})"
     return {
         "=": f"({day} >= {low} AND {day} < {high})", "!=": f"NOT ({day} >= {low} AND {day} < {high})",
         "<": f"{day} < {low}", "<=": f"{day} < {high}", ">": f"{day} >= {high}", ">=": f"{day} >= {low}",
     }[operator]  # fmt: skip
+
+
+def _span(text: str) -> tuple[datetime, datetime]:
+    """Where a year, month, day or minute begins and ends."""
+    first = datetime.fromisoformat({4: f"{text}-01-01", 7: f"{text}-01"}.get(len(text), text)).astimezone()
+    if len(text) <= 4:
+        return first, first.replace(year=first.year + 1)
+    if len(text) <= 7:
+        return first, first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1)
+    return first, first + (timedelta(days=1) if len(text) <= 10 else timedelta(minutes=1))
 
 
 def _truth(one: Field) -> str:

@@ -165,7 +165,7 @@ def cells(database: Database, known: Vocabulary, runs: Iterable[int], names: Seq
 def table_rows(database: Database, known: Vocabulary, listing: Listing, names: Sequence[str]) -> list[tuple[Any, ...]]:
     """All runs of a listing, each once in its order, with their values of these fields as they are: a table to take out."""
     found = cells(database, known, {entry.run for entry in listing.entries}, names)
-    return [found[run] for run in dict.fromkeys(entry.run for entry in listing.entries)]
+    return [found[run] for run in dict.fromkeys(entry.run for entry in listing.entries) if run in found]
 
 
 def summaries(

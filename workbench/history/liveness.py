@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+from sqlite_utils import Database
+
+from workbench.history.database import files_folder, open_database
 
 if sys.platform == "win32":
     import msvcrt
@@ -54,6 +60,17 @@ class ProcessLock:
         with contextlib.suppress(OSError):
             self.path.unlink()
         self._file.close()
+
+
+@contextlib.contextmanager
+def held_open(history: Path) -> Iterator[Database]:
+    """A writing connection to a history that meanwhile nobody replaces by a backup."""
+    with contextlib.closing(open_database(history)) as database:
+        lock = ProcessLock(files_folder(history) / "locks" / f"{secrets.token_hex(8)}.lock")
+        try:
+            yield database
+        finally:
+            lock.release()
 
 
 def is_alive(path: Path) -> bool:

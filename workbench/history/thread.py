@@ -53,13 +53,16 @@ class HistoryThread:
 
     def _run(self) -> None:
         connections: dict[bool, Database] = {}
+        marked = False
         while (asked := self._asked.get()) is not None:
             token, reading, writes = asked
             try:
-                if not connections:
-                    connections[True] = open_database(self._path)
-                    connections[False] = open_for_reading(self._path)
+                for writer, connect in ((True, open_database), (False, open_for_reading)):
+                    if writer not in connections:
+                        connections[writer] = connect(self._path)
+                if not marked:
                     mark_interrupted(connections[True], self._path)
+                    marked = True
                 self._post(Answer(token, reading(connections[writes]), None))
             except Exception as error:
                 if not isinstance(error, (WorkbenchError, SqliteError)):

@@ -241,6 +241,8 @@ class History:
                 self._resume(experiment)
 
     def _resume(self, experiment: int) -> None:
+        if self._database.execute("SELECT 1 FROM queue WHERE experiment = ? AND claimed_by IS NOT NULL", [experiment]).fetchone():
+            raise HistoryError(f"experiment {experiment} is under way; wait for its end, or stop it, before it is resumed")
         self._database.execute(
             "UPDATE experiments SET status = 'waiting', message = '', finished = NULL, deleted = NULL WHERE id = ?"
             " AND status NOT IN ('waiting', 'running')",
