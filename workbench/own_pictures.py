@@ -117,9 +117,12 @@ class OwnPictures:
     def _listed(self) -> list[Path]:
         found: list[Path] = []
         for path in self._named:
-            found += itertools.chain(*image_folder.pictures_below(path)) if os.path.isdir(path) else [path]
+            below = image_folder.pictures_below(path, lambda: self.cancelled) if os.path.isdir(path) else [[path]]
+            found += itertools.chain(*below)
             if len(found) > MOST:
                 raise DataError(f"these are more than {MOST:,} pictures; choose a part of them")
+        if self.cancelled:
+            return []
         if not found:
             folder = self._named[0] if self._named else "this"
             raise DataError(f"{folder} has no pictures: choose image files, or a folder that holds some")

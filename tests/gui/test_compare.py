@@ -344,6 +344,8 @@ def test_that_two_groups_of_seeds_are_tested_at_once(history: History, screen: C
     screen.difference.second.setCurrentIndex(place)
     screen.difference.second.activated.emit(place)
     assert screen.difference.verdict.text() == "Choose two that have no run in common."
+    screen.compare(runs[:1])
+    assert screen.difference.verdict.text() == ""
 
 
 def test_that_single_runs_are_compared_image_by_image_once_the_engine_tells_the_labels(

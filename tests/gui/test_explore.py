@@ -28,7 +28,7 @@ from workbench.gui.explore.screen import ExploreScreen
 from workbench.gui.main_window import MainWindow
 from workbench.gui.run_feed import RunFeed
 from workbench.gui.worker import Worker
-from workbench.history.database import open_database
+from workbench.history.database import open_database, open_for_reading
 from workbench.history.thread import HistoryThread
 from workbench.history.writing import History
 
@@ -345,6 +345,38 @@ class TestWhatMattered:
         qtbot.mouseClick(screen.mattered.scatter, LEFT)
         plot = screen.scatter.plot
         qtbot.waitUntil(lambda: plot.getAxis("bottom").labelText == "distillation.temperature", timeout=WAIT)
+
+
+def test_that_going_back_to_a_figure_shows_its_own_answer(qtbot: QtBot, themed: None, history_path: Path) -> None:
+    many_students(history_path)
+    works: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
+    with closing(open_for_reading(history_path)) as database:
+        screen = ExploreScreen(
+            lambda topic, reading, answered: answered(reading(database)),
+            lambda topic, work, answered: works.append((work, answered)),
+        )
+        qtbot.addWidget(screen)
+        screen.show()
+        screen.tabs.setCurrentWidget(screen.mattered)
+
+        def choose(name: str) -> None:
+            screen.mattered.figure.set_name(name)
+            screen.mattered.wanted.emit()
+
+        def answer(place: int) -> None:
+            work, answered = works[place]
+            answered(work())
+
+        answer(0)
+        shown = screen.mattered.answer
+        choose("parameters")
+        choose("test_accuracy")
+        answer(1)
+        assert len(works) == 2
+        assert screen.mattered.answer == shown
+        choose("parameters")
+        answer(2)
+        assert screen.mattered.answer != shown
 
 
 def many_students(path: Path) -> None:

@@ -53,6 +53,15 @@ def test_that_a_backup_is_restored_and_what_was_there_is_kept(qtbot: QtBot, wind
     qtbot.waitUntil(lambda: window.setup.launch.isEnabled(), timeout=WAIT)
 
 
+def test_that_a_window_closed_while_a_backup_is_restored_ends(qtbot: QtBot, window: MainWindow) -> None:
+    window._ask_history("backup", lambda database: back_up(database, window.history_path, "daily"), lambda _: None)
+    qtbot.waitUntil(lambda: bool(list_backups(window.history_path)), timeout=WAIT)
+    window._restore(list_backups(window.history_path)[0].path)
+    with qtbot.waitSignal(window.closed, timeout=WAIT):
+        window.close()
+        qtbot.wait(1)
+
+
 def test_that_nothing_is_restored_while_a_model_trains(qtbot: QtBot, window: MainWindow) -> None:
     make_small(qtbot, window, epochs=50_000)
     launch(qtbot, window)

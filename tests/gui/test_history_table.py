@@ -373,3 +373,74 @@ def test_that_a_selection_outlives_other_columns_and_folding(bench: Bench) -> No
     assert screen.selected_runs() == [bench.runs["T8 s0"]]
     screen.actions_of.fold_all(unfolded=True)
     assert screen.selected_runs() == [bench.runs["T8 s0"]]
+
+
+def test_that_an_experiment_without_runs_has_nothing_to_fold(bench: Bench) -> None:
+    table = bench.screen.table
+    place = table.visualRect(bench.screen.model.index(0, 0)).topLeft() + QPoint(8, 8)
+    bench.qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, place)
+    table.setCurrentIndex(bench.screen.model.index(0, 0))
+    bench.press(Qt.Key.Key_Left)
+    assert bench.lines() == EXPERIMENTS
+    assert table.verticalHeader().count() == len(EXPERIMENTS)
+
+
+def test_that_a_mark_is_undone_though_its_answer_has_not_come(bench: Bench) -> None:
+    asked: list[Callable[[], None]] = []
+    bench.screen._change = lambda topic, change, done: asked.append(lambda: done(change(bench.database)))  # type: ignore[method-assign]
+    bench.screen.select_runs([bench.runs["T8 s0"]])
+    bench.press(Qt.Key.Key_D, Qt.KeyboardModifier.ControlModifier)
+    bench.screen.undo_stack.undo()
+    for one in asked:
+        one()
+    assert bench.cell("T8 s0", "name").strip() == "student"
+
+
+def test_that_a_tag_is_one_step_back_however_the_typing_ends(bench: Bench) -> None:
+    asked: list[object] = []
+    bench.screen._change = lambda *given: asked.append(given)  # type: ignore[method-assign]
+    bench.screen.select_runs([bench.runs["T8 s0"]])
+    bench.screen.details.tags.setText("mine")
+    bench.screen.details.tags.setFocus()
+    bench.qtbot.keyClick(bench.screen.details.tags, Qt.Key.Key_Return)
+    bench.screen.table.setFocus()
+    assert bench.screen.undo_stack.count() == len(asked) == 1
+
+
+def test_that_a_small_curve_is_read_again_once_its_run_is_over(bench: Bench) -> None:
+    run = bench.runs["T8 s1"]
+
+    def shown() -> int:
+        column = [one.name for one in bench.screen.model.columns].index("curve")
+        drawn = bench.screen.model.index(bench.lines().index("T8 s1"), column).data(LINE_ROLE)
+        return 0 if drawn is None else len(drawn)
+
+    assert shown() == 0
+    with closing(sqlite3.connect(bench.path)) as other:
+        other.executemany("INSERT INTO metrics VALUES (?, 'loss', ?, ?)", [(run, step, 1.0) for step in range(20)])
+        other.execute("UPDATE runs SET step = 20, status = 'stopped' WHERE id = ?", [run])
+        other.commit()
+    bench.screen.reload()
+    assert shown() == 20
+
+
+def test_that_runs_to_be_shown_are_selected_though_one_is_deleted(bench: Bench) -> None:
+    with closing(open_database(bench.path)) as other:
+        other.execute("INSERT INTO bin (run, deleted) VALUES (?, '')", [bench.runs["T2 s0"]])
+    bench.screen.show_runs([bench.runs["T8 s1"], bench.runs["T2 s0"]])
+    assert bench.screen.selected_runs() == [bench.runs["T8 s1"]]
+    bench.screen.select_runs([bench.runs["T8 s0"]])
+    bench.screen.reload()
+    assert bench.screen.selected_runs() == [bench.runs["T8 s0"]]
+
+
+def test_that_a_file_that_nobody_was_asked_about_is_not_replaced(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    bench.screen.said.connect(said.append)
+    (tmp_path / "T=2.5.csv").write_text("mine")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "T=2.5"), ""))
+    bench.screen.save_list()
+    assert said == [f"{tmp_path / 'T=2.5.csv'} is there already; choose it by its whole name to replace it."]
+    assert (tmp_path / "T=2.5.csv").read_text() == "mine"

@@ -8,10 +8,12 @@ from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
 from tests.faults.contents import NAMES
+from workbench.gui.curve_plot import CurvePlot, Reference
 from workbench.gui.forms import label
 from workbench.gui.history.model import HistoryModel, Page, Shown
 from workbench.gui.live.queue_panel import QueuePanel
 from workbench.gui.main_window import MainWindow
+from workbench.gui.pictures import legend_of
 from workbench.history.listing import Entry, Group, Listing, Question
 from workbench.history.reading import QueuedRow
 
@@ -50,3 +52,14 @@ def test_that_a_queued_name_is_shown_as_it_is(qtbot: QtBot, themed: None) -> Non
     ]
     panel.show_rows(rows)
     assert [panel.list.item(place).text().split("  #")[0] for place in range(len(NAMES))] == [*NAMES]
+
+
+def test_that_names_in_plots_are_no_markup(qtbot: QtBot, themed: None) -> None:
+    plot = CurvePlot("", "")
+    qtbot.addWidget(plot)
+    plot.set_title("t", "loss<train>", "step")
+    plot.set_references([Reference("a", "a<b>c & d", 1.0, 0)])
+    left = plot.plot.getAxis("left").label.toPlainText()
+    assert left.startswith("loss<train>")
+    assert [text.item.toPlainText() for _, text in plot.legend.items] == ["a<b>c & d 1"]
+    assert [name for name, _ in legend_of(plot.plot)] == ["a<b>c & d 1"]

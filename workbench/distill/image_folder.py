@@ -84,17 +84,17 @@ def preview_folder(
     return images, tuple(listing.classes[label] for _, label in chosen)
 
 
-def pictures_below(folder: Path) -> tuple[list[Path], list[Path]]:
+def pictures_below(folder: Path, given_up: Callable[[], bool] = lambda: False) -> tuple[list[Path], list[Path]]:
     """The pictures at any depth, folder by folder in the order of their names, and those that cannot be followed.
 
     A folder that links lead to again, such as one above it, is looked into once. One that cannot be read is a
-    :class:`DataError`.
+    :class:`DataError`. ``given_up`` is asked before each folder, since a network's or a whole disk's can be many.
     """
     found: list[Path] = []
     lost: list[Path] = []
     seen: set[tuple[int, int]] = set()
     waiting = [folder]
-    while waiting:
+    while waiting and not given_up():
         here = waiting.pop()
         try:
             status = here.stat()

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from workbench.gui import theme
 from workbench.gui.curve_item import CurveItem, Drawn
-from workbench.gui.forms import label
+from workbench.gui.forms import escaped, label
 from workbench.gui.log_ticks import between, labelled, written
 
 READ_AT_ONCE = 5
@@ -176,7 +176,7 @@ class CurvePlot(QWidget):
             axis.enableAutoSIPrefix(False)
             axis.setPen(colours.line)
             axis.setTextPen(colours.text)
-        self.plot.setLabel("left", self._y_name)
+        self.plot.setLabel("left", escaped(self._y_name))
         self.plot.setLabel("bottom", self._x_name)
         self._hair.setPen(pg.mkPen(colours.faint, style=Qt.PenStyle.DashLine))
         self.legend.setLabelTextColor(colours.text)
@@ -193,7 +193,7 @@ class CurvePlot(QWidget):
         if (y_name, x_name) == (self._y_name, self._x_name):
             return
         self._y_name, self._x_name = y_name, x_name
-        self.plot.setLabel("left", y_name)
+        self.plot.setLabel("left", escaped(y_name))
         self.plot.setLabel("bottom", x_name)
 
     def set_smoothing(self, weight: float) -> None:
@@ -250,7 +250,7 @@ class CurvePlot(QWidget):
             line = pg.InfiniteLine(pos=math.log10(reference.y) if self._log_y else reference.y, angle=0, pen=pen)
             self.plot.addItem(line)
             sample = pg.PlotDataItem(pen=pen)
-            self.legend.addItem(sample, f"{reference.name} {self.say(reference.y)}")
+            self.legend.addItem(sample, escaped(f"{reference.name} {self.say(reference.y)}"))
             self._references[reference.key] = (reference, line, sample)
 
     def _shown_references(self) -> list[Reference]:
@@ -367,7 +367,7 @@ class CurvePlot(QWidget):
         self._in_legend = wanted
         for name, colour, dashed in wanted:
             style = Qt.PenStyle.DashLine if dashed else Qt.PenStyle.SolidLine
-            self.legend.addItem(pg.PlotDataItem(pen=pg.mkPen(theme.curve_colour(colour), width=2, style=style)), name)
+            self.legend.addItem(pg.PlotDataItem(pen=pg.mkPen(theme.curve_colour(colour), width=2, style=style)), escaped(name))
         self.set_references(references)
 
     # The pointer

@@ -11,6 +11,7 @@ from typing import Any
 from PySide6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QFileDialog, QVBoxLayout, QWidget
 from sqlite_utils import Database
 
+from workbench.errors import CannotWrite
 from workbench.gui.forms import label
 from workbench.history.bundle import SUFFIX, write_experiment
 from workbench.history.unbundle import Brought, read_experiment
@@ -69,7 +70,7 @@ def export_experiments(
         dialog = ExportDialog(names, unfinished, parent)
         if not dialog.exec():
             return
-        stem = re.sub(r"[^\w.-]+", "-", names[0].rpartition(" #")[0]).strip("-.") or "experiment"
+        stem = file_stem(names[0].rpartition(" #")[0], "experiment")
         chosen, _ = QFileDialog.getSaveFileName(parent, "Export experiment", f"{stem}{SUFFIX}", KIND)
         if not chosen:
             return
@@ -95,7 +96,20 @@ def import_file(
         change("import", lambda database: read_experiment(database, history, Path(chosen)), done)
 
 
-def with_suffix(chosen: str, suffix: str) -> Path:
-    """The file that a person named, with an ending where they gave none."""
+def with_suffix(chosen: str, *suffixes: str) -> Path:
+    """The file that a person named, with the first of these endings where it has none of them."""
     path = Path(chosen)
-    return path if path.suffix else path.with_name(f"{path.name}{suffix}")
+    return path if path.suffix.lower() in suffixes else path.with_name(f"{path.name}{suffixes[0]}")
+
+
+def named(chosen: str, *suffixes: str) -> Path:
+    """The same; a :class:`CannotWrite` where a file that the dialog has not asked about would be replaced."""
+    path = with_suffix(chosen, *suffixes)
+    if path != Path(chosen) and path.exists():
+        raise CannotWrite(f"{path} is there already; choose it by its whole name to replace it")
+    return path
+
+
+def file_stem(name: str, otherwise: str) -> str:
+    """A name as that of a file, without its ending."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or otherwise

@@ -40,6 +40,11 @@ def label(text: str = "", role: str = "", *, wrap: bool = False) -> QLabel:
     return made
 
 
+def escaped(text: str) -> str:
+    """A text for a place that takes HTML, such as pyqtgraph's labels and legends, to be seen as it is."""
+    return html.escape(text, quote=False)
+
+
 def plain_tooltip(text: str) -> str | None:
     """A text as a tooltip that is never taken for rich text, or None where there is none."""
     return f"<p style='white-space:pre-wrap'>{html.escape(text)}</p>" if text else None

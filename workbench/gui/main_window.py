@@ -623,7 +623,7 @@ class MainWindow(QMainWindow):
         """What was deleted: take it back, or empty the bin."""
         dialog = BinDialog(
             self.history_path,
-            lambda reading, shown: self._ask_history("bin", reading, shown),
+            lambda reading, shown: self._ask_history(("bin", reading.__name__), reading, shown),
             lambda change, done: self._change_history("bin", change, done),
             self,
         )
@@ -663,6 +663,8 @@ class MainWindow(QMainWindow):
         threading.Thread(target=work, name="restore").start()
 
     def _restored(self, words: str) -> None:
+        if self._closing:  # meanwhile, and what is begun now nobody would end
+            return
         self.setEnabled(True)
         self.history.undo_stack.clear()
         self.feed.forget()

@@ -7,7 +7,7 @@ and colours, and their SVG loses the legend of several of our plots.
 
 from __future__ import annotations
 
-import re
+import html
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from PySide6.QtWidgets import QAbstractItemView, QFileDialog, QMenu, QPushButton
 from workbench.errors import CannotWrite
 from workbench.gui import theme
 from workbench.gui.curve_plot import CurvePlot
-from workbench.gui.exchange import with_suffix
+from workbench.gui.exchange import file_stem, named
 from workbench.history.bundle import whole_file
 from workbench.history.csv_out import Row, write_csv
 
@@ -66,7 +66,7 @@ def legend_of(plot: pg.PlotWidget) -> list[tuple[str, QPen]]:
     found = []
     for sample, text in plot.plotItem.legend.items if plot.plotItem.legend else ():
         opts = sample.item.opts
-        found.append((text.text, pg.mkPen(opts.get("pen") or opts.get("symbolPen"))))
+        found.append((html.unescape(text.text), pg.mkPen(opts.get("pen") or opts.get("symbolPen"))))
     return found
 
 
@@ -243,22 +243,20 @@ def save_plot(plotted: Plotted, parent: QWidget, kind: str = "png") -> str:
     """Ask for a file and save the plot there as ``png``, ``svg`` or ``csv``; what is to be said, nothing where none was
     chosen."""
     suffixes = {"png": "Picture (*.png)", "svg": "Drawing (*.svg)", "csv": "Table (*.csv)"}
-    stem = re.sub(r"[^\w.-]+", "-", plotted.title()).strip("-.") or "plot"
+    stem = file_stem(plotted.title(), "plot")
     chosen, _ = QFileDialog.getSaveFileName(parent, "Save", f"{stem}.{kind}", suffixes[kind])
     if not chosen:
         return ""
-    target = with_suffix(chosen, f".{kind}")
     if kind == "csv":
-        return _written(target, lambda path: write_csv(path, *plotted.values()))
+        return _written(chosen, ".csv", lambda path: write_csv(path, *plotted.values()))
     content = svg(plotted) if kind == "svg" else _encoded(png(plotted))
-    return _written(target, lambda path: _write(path, content))
+    return _written(chosen, f".{kind}", lambda path: _write(path, content))
 
 
 def save_table(values: Callable[[], Table], name: str, parent: QWidget) -> str:
     """Ask for a file and save a table there as CSV; what is to be said, nothing where none was chosen."""
-    stem = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "table"
-    chosen, _ = QFileDialog.getSaveFileName(parent, "Save", f"{stem}.csv", "Table (*.csv)")
-    return _written(with_suffix(chosen, ".csv"), lambda path: write_csv(path, *values())) if chosen else ""
+    chosen, _ = QFileDialog.getSaveFileName(parent, "Save", f"{file_stem(name, 'table')}.csv", "Table (*.csv)")
+    return _written(chosen, ".csv", lambda path: write_csv(path, *values())) if chosen else ""
 
 
 def _encoded(image: QImage) -> bytes:
@@ -273,8 +271,9 @@ def _write(target: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def _written(target: Path, write: Callable[[Path], None]) -> str:
+def _written(chosen: str, suffix: str, write: Callable[[Path], None]) -> str:
     try:
+        target = named(chosen, suffix)
         write(target)
     except CannotWrite as error:
         return f"{error}."

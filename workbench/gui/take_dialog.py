@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +29,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.exchange import with_suffix
+from workbench.gui.exchange import file_stem, with_suffix
 from workbench.gui.forms import label
 from workbench.takeaway import COLUMNS, FORMS, Taken
 
@@ -48,7 +47,7 @@ class TakeDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle(f"Take run {run} away")
-        self._run, self._stem = run, re.sub(r"[^\w.-]+", "-", f"{name} {run}").strip("-.")
+        self._run, self._stem = run, file_stem(f"{name} {run}", "student")
         self._given = {"history": str(history.absolute()), "folders": [str(folder) for folder in folders], "threads": threads}
         self._wanted: dict[str, Any] = {}
         self._unread = b""

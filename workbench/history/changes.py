@@ -38,13 +38,16 @@ def delete(database: Database, runs: Sequence[int], experiments: Sequence[int] =
             database.execute("UPDATE experiments SET deleted = ? WHERE id = ?", [now(), experiment])
 
 
-def take_back(database: Database, runs: Sequence[int], experiments: Sequence[int] = ()) -> None:
-    """Undo :func:`delete`, but for what was emptied from the bin since."""
+def take_back(database: Database, runs: Sequence[int], experiments: Sequence[int] = ()) -> int:
+    """Undo :func:`delete`, but for what was emptied from the bin since; how many runs and experiments came back."""
+    back = 0
     with writing(database):
         for run in runs:
-            database.execute("DELETE FROM bin WHERE run = ? AND emptied IS NULL", [run])
+            back += database.execute("DELETE FROM bin WHERE run = ? AND emptied IS NULL", [run]).rowcount
         for experiment in experiments:
-            database.execute("UPDATE experiments SET deleted = NULL WHERE id = ? AND message <> ?", [experiment, EMPTIED])
+            sql = "UPDATE experiments SET deleted = NULL WHERE id = ? AND message <> ?"
+            back += database.execute(sql, [experiment, EMPTIED]).rowcount
+    return back
 
 
 def keep_correction(database: Database, run: int, correction: Correction | None) -> None:

@@ -75,6 +75,11 @@ class DifferencePanel(QWidget):
                 box.setCurrentIndex(place)
         self._look()
 
+    def forget(self) -> None:
+        """Expect no answer, and say nothing of what was compared before."""
+        self._asked = None
+        self.verdict.setText("")
+
     def _chosen(self) -> list[Runs]:
         """The runs of both sides, none where there is nothing to choose from."""
         places = [box.currentIndex() for box in (self.first, self.second)]
@@ -84,11 +89,13 @@ class DifferencePanel(QWidget):
         """Ask anew where another pair is chosen, or one of its runs has come to its end."""
         first, second = self._chosen()
         if not first or not second or self.isHidden():
+            self.forget()
             return
         asked = first, second, self._pair(), tuple(self._statuses.get(run) for run in (*first, *second))
         if asked == self._asked:
             return
         self._asked = asked
+        self.verdict.setText("")
         if set(first) & set(second):
             self.verdict.setText("Choose two that have no run in common.")
             return

@@ -194,6 +194,12 @@ class CompareScreen(Screen):
         if self.isVisible() and self._found and any(row.status in ("running", "waiting") for row in self._found.rows):
             self.reload()
 
+    def forget(self) -> None:
+        """Another history may have other runs under these numbers."""
+        self._found = None
+        self.difference.forget()
+        self.reload()
+
     def dress(self) -> None:
         """Take the colours of the theme."""
         self.plot.dress()

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import QWidget
 from workbench.explore import Column, Groups, Scale, Table, pareto_front, scale, shortened, staircase
 from workbench.gui import theme
 from workbench.gui.explore.colours import colours_of, no_value
+from workbench.gui.forms import escaped
 
 NEAR_PIXELS = 10
 SIZE, CHOSEN_SIZE = 7, 12
@@ -141,7 +142,7 @@ class ScatterPlot(pg.PlotWidget):  # type: ignore[misc]
             axis = self.getAxis(side)
             axis.column, axis.ends = one, scale(one)
             axis.setLogMode(on, on)
-            axis.setLabel(one.title + (", logarithmic" if on else ""))
+            axis.setLabel(escaped(one.title) + (", logarithmic" if on else ""))
         self._draw()
         if not same:
             self._box.enableAutoRange()
@@ -193,7 +194,7 @@ class ScatterPlot(pg.PlotWidget):  # type: ignore[misc]
                 item = pg.ScatterPlotItem(self._x[places], self._y[places], size=SIZE, pen=None, brush=brush, pxMode=True)
                 self.addItem(item)
                 if name:
-                    self.legend.addItem(pg.ScatterPlotItem(size=SIZE, pen=None, brush=brush), name)
+                    self.legend.addItem(pg.ScatterPlotItem(size=SIZE, pen=None, brush=brush), escaped(name))
                     self._samples.append((name, QPen(colour)))
         if front:
             self._draw_front(x, y)

@@ -50,7 +50,9 @@ class ExploreScreen(Screen):
         self._ask, self._work = ask_history, work
         self.reference = True
         self._runs: tuple[int, ...] | None = None
+        self._weighed: tuple[Any, ...] = ()
         self._answered: tuple[Any, ...] = ()
+        self._answer: Answer | None = None
         self._count = 0
         self._filter = ""
         self._role = 0
@@ -175,7 +177,8 @@ class ExploreScreen(Screen):
 
     def forget(self) -> None:
         """Another history is shown from now on."""
-        self._runs, self._known, self._answered = None, None, ()
+        self._runs, self._known, self._answer = None, None, None
+        self._weighed = self._answered = ()
         self.scatter.clear_chosen()
         self.parallel.clear_chosen()
         self.reload()
@@ -236,14 +239,19 @@ class ExploreScreen(Screen):
             return
         self.mattered.offer(found.fields)
         key = (found.version, wanted, figure)
-        if key == self._answered:
+        if key == self._weighed or (not self._weighed and key == self._answered):
+            return
+        self._weighed = () if key == self._answered else key  # what else is under way is not waited for any more
+        if key == self._answered and self._answer is not None:
+            self.mattered.show_answer(self._answer)
             return
         if key[1:] != self._answered[1:]:
             self.mattered.wait(len(found.table))
 
         def answered(answer: Answer) -> None:
-            self._answered = key
-            self.mattered.show_answer(answer)
+            if key == self._weighed:
+                self._weighed, self._answered, self._answer = (), key, answer
+                self.mattered.show_answer(answer)
 
         self._work("mattered", lambda: mattered(found.table, figure, found.settings), answered)
 

@@ -37,8 +37,13 @@ class Delete(QUndoCommand):
 
     def undo(self) -> None:
         runs, experiments = self._runs, self._experiments
-        self._screen.change(lambda database: changes.take_back(database, runs, experiments))
-        self._tell("Taken back.")
+
+        def done(back: int) -> None:
+            wanted = len(runs) + len(experiments)
+            gone = f"{back} of {wanted} taken back; the others are gone, since the bin was emptied."
+            self._tell("Taken back." if back == wanted else gone)
+
+        self._screen.change(lambda database: changes.take_back(database, runs, experiments), done)
 
 
 class Correct(QUndoCommand):
@@ -66,21 +71,14 @@ class Mark(QUndoCommand):
         self._before: list[Marked] = []
 
     def redo(self) -> None:
-        runs, how = self._runs, self._how
+        def change(database: Database) -> None:
+            self._before = changes.marked(database, self._runs)
+            changes.mark(database, [self._how(one) for one in self._before])
 
-        def change(database: Database) -> list[Marked]:
-            before = changes.marked(database, runs)
-            changes.mark(database, [how(one) for one in before])
-            return before
+        self._screen.change(change)
 
-        self._screen.change(change, self._keep)
-
-    def _keep(self, before: list[Marked]) -> None:
-        self._before = before
-
-    def undo(self) -> None:
-        before = self._before
-        self._screen.change(lambda database: changes.mark(database, before))
+    def undo(self) -> None:  # done after redo's change, whose answer may not have come yet
+        self._screen.change(lambda database: changes.mark(database, self._before))
 
 
 class KeepFilter(QUndoCommand):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
@@ -117,10 +118,12 @@ class DetailsPanel(QWidget):
     def _tagged(self) -> None:
         wanted = tuple(dict.fromkeys(tag.strip() for tag in self.tags.text().split(",") if tag.strip()))
         if self.shown and sorted(wanted) != sorted(self.shown[1].tags):
+            self.shown = (self.shown[0], replace(self.shown[1], tags=wanted), self.shown[2])  # told once, whatever else ends it
             self.tags_wanted.emit(self.run, wanted)
 
     def _noted(self) -> None:
         if self.shown and self.note.toPlainText().strip() != self.shown[1].note:
+            self.shown = (self.shown[0], replace(self.shown[1], note=self.note.toPlainText().strip()), self.shown[2])
             self.note_wanted.emit(self.run, self.note.toPlainText().strip())
 
 

@@ -142,6 +142,10 @@ class HistoryModel(QAbstractTableModel):
             lines = lines_of(shown.listing, self.toggled)
             shown = replace(shown, lines=lines, keys=keys_of(shown.listing, lines))
         same = shown.keys == self.keys
+        before = {entry.run: entry.status for entry in self.listing.entries}
+        for entry in shown.listing.entries:
+            if before.get(entry.run) != entry.status:  # its curve has grown, or is another's
+                self.curves.pop(entry.run, None)
         if not same:
             self.beginResetModel()
         self.listing, self.lines, self.keys, self.page = shown.listing, shown.lines, shown.keys, shown.page
@@ -172,13 +176,13 @@ class HistoryModel(QAbstractTableModel):
     def fold(self, line: int, *, unfolded: bool) -> None:
         """Show the runs of the group at a line, or hide them."""
         group = self.group_at(line)
-        if group is None or self.is_unfolded(line) == unfolded:
+        if group is None or group.start == group.stop or self.is_unfolded(line) == unfolded:
             return
         self.toggled[group.key] = unfolded
         if unfolded:
-            self.beginInsertRows(QModelIndex(), line + 1, line + max(1, group.stop - group.start))
+            self.beginInsertRows(QModelIndex(), line + 1, line + group.stop - group.start)
         else:
-            self.beginRemoveRows(QModelIndex(), line + 1, line + max(1, group.stop - group.start))
+            self.beginRemoveRows(QModelIndex(), line + 1, line + group.stop - group.start)
         self._take_lines()
         (self.endInsertRows if unfolded else self.endRemoveRows)()
 

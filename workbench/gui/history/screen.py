@@ -13,9 +13,9 @@ from sqlite_utils import Database
 
 from workbench.bias import Correction, errors_at
 from workbench.config import ExperimentConfig
-from workbench.errors import ConfigError
+from workbench.errors import CannotWrite, ConfigError
 from workbench.gui.dialogs import MoreEpochsDialog
-from workbench.gui.exchange import with_suffix
+from workbench.gui.exchange import named
 from workbench.gui.forms import label
 from workbench.gui.history.actions import Actions
 from workbench.gui.history.bias_dialog import BiasDialog
@@ -204,9 +204,9 @@ class HistoryScreen(QWidget):
         if self.model.take(shown) and kept:
             self.table.select_keys(kept)
         self.table.selectionModel().blockSignals(blocked)
-        if self._wanted and {entry.run for entry in shown.listing.entries} >= set(self._wanted):
+        if self._wanted and shown.listing.question == self.question():
             wanted, self._wanted = self._wanted, []
-            self.select_runs(wanted)
+            self.select_runs(wanted)  # as far as they are there: one may be in the bin
         there = bool(shown.listing.total or shown.listing.groups)
         self.pages.setCurrentIndex(1 if there else 0)
         self.lists.setCurrentIndex(0 if shown.lines else 1)
@@ -419,14 +419,19 @@ class HistoryScreen(QWidget):
         """Ask for a file and write the runs of the list there, with the fields shown."""
         chosen, _ = QFileDialog.getSaveFileName(self, "Save the list", "runs.csv", "Table (*.csv)")
         if chosen:
-            target, listing, known = with_suffix(chosen, ".csv"), self.model.listing, self._known
+            try:
+                target = named(chosen, ".csv")
+            except CannotWrite as error:
+                self.said.emit(f"{error}.")
+                return
+            listing, known = self.model.listing, self._known
             names = ["experiment_id", *(name for name, _ in self.table.order() if known.get(name))]
 
             def write(database: Database) -> str:
                 write_csv(target, names, table_rows(database, known, listing, names))
                 return f"Saved {target}."
 
-            self._ask("save", write, self.said.emit)
+            self._ask(("save", str(target)), write, self.said.emit)
 
     def mark(self, words: str, how: Callable[[Marked], Marked], runs: list[int] | None = None) -> None:
         """Mark the selected runs; undo takes it back."""

@@ -23,6 +23,8 @@ from PySide6.QtWidgets import (
 )
 from sqlite_utils import Database
 
+from workbench.errors import CannotWrite
+from workbench.gui.exchange import named
 from workbench.gui.forms import label
 from workbench.gui.look.images_page import LookWork
 from workbench.gui.look.opinions import Opinions
@@ -237,6 +239,7 @@ class OwnPage(QWidget):
             self._under_way = False
             self._fetching.stop()
             self._fetch()
+            self._tell()
             if error is not None:
                 words = str(error)
                 self.hint.setText(f"{words[:1].upper()}{words[1:]}.\n\n{HINT}")
@@ -319,7 +322,10 @@ class OwnPage(QWidget):
     def _choose_target(self) -> None:
         chosen, _ = QFileDialog.getSaveFileName(self, "Save the predictions", "predictions.csv", "CSV (*.csv)")
         if chosen:
-            self.write(Path(chosen))
+            try:
+                self.write(named(chosen, ".csv"))
+            except CannotWrite as error:
+                self.told.emit(f"{error}.")
 
     def write(self, target: Path) -> None:
         """Write the table into a file, whole or not at all."""
@@ -328,7 +334,7 @@ class OwnPage(QWidget):
         def written(_: Database) -> None:
             write_csv(target, titles, rows)
 
-        self._ask_history("own csv", written, lambda _: self.told.emit(f"Saved as {target}."))
+        self._ask_history(("own csv", str(target)), written, lambda _: self.told.emit(f"Saved as {target}."))
 
 
 def _progress(done: int, total: int | None, seconds: float) -> str:

@@ -13,7 +13,7 @@ from PySide6.QtGui import QColor, QWheelEvent
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from workbench.gui import theme
-from workbench.gui.forms import label
+from workbench.gui.forms import escaped, label
 from workbench.report import BINS, Party
 
 COLOURS = {"ensemble": 2, "baseline": 1, "student": 0, "corrected": 3, "alone": 5}
@@ -100,7 +100,7 @@ class ReliabilityPlot(StillPlot):
         gap = bins.confidence[there] - heights
         pen = pg.mkPen(colours.error)
         self.addItem(pg.BarGraphItem(x=middle, y0=heights, height=gap, width=wide, brush=_pale(colours.error, 40), pen=pen))
-        self.setTitle(f"{party.name}: ECE {bins.error:.3f}", color=colours.text, size="9pt")
+        self.setTitle(f"{escaped(party.name)}: ECE {bins.error:.3f}", color=colours.text, size="9pt")
 
     def _line(self, party: Party) -> None:
         assert party.judged is not None
@@ -110,7 +110,7 @@ class ReliabilityPlot(StillPlot):
         name = f"{party.name}: ECE {bins.error:.3f}"
         sizes = 5 + 7 * np.sqrt(bins.count[there] / max(1, bins.count.max()))
         self.plot(bins.confidence[there], bins.accuracy[there], pen=pg.mkPen(colour), symbol="o", symbolSize=sizes,
-                  symbolBrush=colour, symbolPen=None, name=name)  # fmt: skip
+                  symbolBrush=colour, symbolPen=None, name=escaped(name))  # fmt: skip
 
     def words_at(self, confidence: float) -> str:
         """The bin of a confidence in words, of each party."""
@@ -233,7 +233,13 @@ class ClassBars(QWidget):
             heights = 100 * (np.nan_to_num(share[self.order], nan=floor) - floor)
             x = places + (at - (len(shares) - 1) / 2) * wide
             bars = pg.BarGraphItem(
-                x=x, y0=100 * floor, height=heights, width=0.9 * wide, brush=colour_of(party), pen=pg.mkPen(None), name=party.name
+                x=x,
+                y0=100 * floor,
+                height=heights,
+                width=0.9 * wide,
+                brush=colour_of(party),
+                pen=pg.mkPen(None),
+                name=escaped(party.name),
             )
             self.plot.addItem(bars)
         top = 100 + 20 * (1 - floor)  # room for the legend

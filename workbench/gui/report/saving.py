@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
@@ -26,9 +25,11 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QImage, QImageWriter, QPageLayout, QPageSize, QPainter, QPdfWriter, QRegion, QTextDocument
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from workbench.errors import CannotWrite
 from workbench.files import write_whole
 from workbench.gui import theme
 from workbench.gui.confusion import ConfusionMap
+from workbench.gui.exchange import file_stem, named
 from workbench.gui.report.page import SHARPNESS, page
 from workbench.gui.report.plots import ClassBars, ReliabilityPlot
 from workbench.gui.run_feed import AskHistory
@@ -52,16 +53,16 @@ class Saving(QObject):
 
     def ask(self, report: Report, latencies: Latencies | None) -> None:
         """Choose the file; one that is there is replaced only where the dialog has asked about that very name."""
-        name = re.sub(r"[^\w.-]+", "-", report.name).strip("-.")[:60] or "report"
-        chosen, form = QFileDialog.getSaveFileName(self._window, "Save the report", f"{name}-{report.experiment}.html", FORMS)
+        name = f"{file_stem(report.name, 'report')}-{report.experiment}.html"
+        chosen, form = QFileDialog.getSaveFileName(self._window, "Save the report", name, FORMS)
         if not chosen:
             return
-        path = Path(chosen)
-        if path.suffix.lower() not in (".html", ".htm", ".pdf"):
-            path = path.with_name(path.name + (".pdf" if "pdf" in form else ".html"))
-            if path.exists():
-                self.said.emit(f"{path} is there already; choose it by its whole name to replace it.")
-                return
+        endings = (".html", ".htm", ".pdf")
+        try:
+            path = named(chosen, *(reversed(endings) if "pdf" in form else endings))
+        except CannotWrite as error:
+            self.said.emit(f"{error}.")
+            return
         self.write(path, report, latencies)
 
     def write(self, path: Path, report: Report, latencies: Latencies | None) -> None:
@@ -81,7 +82,9 @@ class Saving(QObject):
                 made[name] = make()
             yield
         content = yield from (pdf_of if path.suffix.lower() == ".pdf" else html_of)(report, latencies, made)
-        self._ask("save the report", lambda _: write_whole(path, content), lambda _: self.told.emit(f"Saved as {path}."))
+        self._ask(
+            ("save the report", str(path)), lambda _: write_whole(path, content), lambda _: self.told.emit(f"Saved as {path}.")
+        )
 
 
 # Pictures
