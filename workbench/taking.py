@@ -24,8 +24,8 @@ from workbench.distill.deployed import Prepared
 from workbench.distill.evaluation import BATCH, BATCH_PIXELS
 from workbench.engine import Engine, EngineSettings
 from workbench.errors import CannotWrite, CheckpointError, ConfigError, WorkbenchError
+from workbench.files import whole_file
 from workbench.history import reading
-from workbench.history.bundle import whole_file
 from workbench.report import BATCHES, Latency
 from workbench.report_questions import SECONDS, device_alone, summed_up
 from workbench.takeaway import FORMS, TOLERANCE, AnswersOtherwise, Compared, Line, Taken, script_for

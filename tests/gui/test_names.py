@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 from tests.faults.contents import NAMES
 from workbench.gui.curve_plot import CurvePlot, Reference
 from workbench.gui.forms import label
-from workbench.gui.history.model import HistoryModel, Page, Shown
+from workbench.gui.history.model import HistoryModel, Page, ShownList
 from workbench.gui.live.queue_panel import QueuePanel
 from workbench.gui.main_window import MainWindow
 from workbench.gui.pictures import legend_of
@@ -24,7 +24,7 @@ def test_that_a_name_is_plain_text_wherever_it_is_shown(name: str, qtbot: QtBot,
     entry = Entry(1, 1, "student", name, "failed", 0)
     group = Group(key="", title="", start=0, stop=1)
     listing = Listing(question=Question(group=""), version=0, entries=(entry,), groups=(group,))
-    model.take(Shown(listing, (0,), [("", 1)], Page({1: {"message": name}})))
+    model.take(ShownList(listing, (0,), [("", 1)], Page({1: {"message": name}})))
     cell = model.index(0, 0)
     assert cell.data().strip() == name.strip()
     assert name not in str(cell.data(Qt.ItemDataRole.ToolTipRole)) or "<" not in name

@@ -22,10 +22,10 @@ from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QAbstractItemView, QFileDialog, QMenu, QPushButton, QWidget
 
 from workbench.errors import CannotWrite
+from workbench.files import write_whole
 from workbench.gui import theme
 from workbench.gui.curve_plot import CurvePlot
 from workbench.gui.exchange import file_stem, named
-from workbench.history.bundle import whole_file
 from workbench.history.csv_out import Row, write_csv
 
 WIDTH_CM = 16.0
@@ -250,7 +250,7 @@ def save_plot(plotted: Plotted, parent: QWidget, kind: str = "png") -> str:
     if kind == "csv":
         return _written(chosen, ".csv", lambda path: write_csv(path, *plotted.values()))
     content = svg(plotted) if kind == "svg" else _encoded(png(plotted))
-    return _written(chosen, f".{kind}", lambda path: _write(path, content))
+    return _written(chosen, f".{kind}", lambda path: write_whole(path, content))
 
 
 def save_table(values: Callable[[], Table], name: str, parent: QWidget) -> str:
@@ -264,11 +264,6 @@ def _encoded(image: QImage) -> bytes:
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     image.save(buffer, "PNG", 80)  # type: ignore[call-overload]
     return bytes(buffer.data().data())
-
-
-def _write(target: Path, content: bytes) -> None:
-    with whole_file(target, overwrite=True) as temporary:
-        temporary.write_bytes(content)
 
 
 def _written(chosen: str, suffix: str, write: Callable[[Path], None]) -> str:

@@ -8,14 +8,11 @@ of each. Nothing of it is code, and nothing of it is SQL.
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import json
-import os
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,8 +21,8 @@ from sqlite_utils import Database
 
 from workbench import __version__
 from workbench.errors import CannotWrite, CheckpointError, HistoryError
+from workbench.files import whole_file
 from workbench.history.database import SCHEMA_VERSION, files_folder, now
-from workbench.paths import free_space
 from workbench.sweep import WITHOUT, parts_of
 
 SUFFIX = ".distilled"
@@ -136,30 +133,6 @@ def write_experiment(
     runs = tuple(json.loads(chosen["runs"]))
     numbers = tuple(json.loads(chosen["experiments"]))
     return Written(path=target, experiments=numbers, runs=runs, size=target.stat().st_size, without_state=waiting)
-
-
-@contextmanager
-def whole_file(target: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A path beside ``target`` whose file takes its place once the block has ended well; else nothing is left of it.
-
-    Where there is a file already and ``overwrite`` is not said, it stays as it is: :class:`CannotWrite`, as for a full disk.
-    """
-    taken = CannotWrite(f"{target} is there already; remove it or name another file")
-    if not overwrite and target.exists():
-        raise taken
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        if not overwrite and target.exists():
-            raise taken
-        os.replace(temporary, target)
-    except OSError as error:
-        raise CannotWrite(f"{target} cannot be written ({error.strerror}; {free_space(target)})") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 @dataclass(frozen=True, slots=True)

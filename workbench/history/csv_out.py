@@ -11,7 +11,7 @@ from typing import IO, Any
 from sqlite_utils import Database
 
 from workbench.errors import HistoryError
-from workbench.history.bundle import whole_file
+from workbench.files import whole_file
 
 Row = Sequence[Any]
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -46,7 +46,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shown:
+class ShownList:
     """A listing, its lines (the place of an entry, or −1 − the place of a group) with what each stands for, and a first page.
 
     ``toggled`` is what was folded or unfolded by hand when it was asked for.
@@ -87,14 +87,14 @@ def read_shown(
     first: int,
     count: int,
     before: Listing | None = None,
-) -> Callable[[Database], Shown]:
+) -> Callable[[Database], ShownList]:
     """A reading: the listing that answers a question, with what ``count`` of its lines from ``first`` on hold; ``before`` is
     the one shown."""
 
-    def read(database: Database) -> Shown:
+    def read(database: Database) -> ShownList:
         listing = list_entries(database, known, question, before)
         lines = lines_of(listing, toggled)
-        return Shown(
+        return ShownList(
             listing, lines, keys_of(listing, lines), _page(database, known, listing, lines[first : first + count], names)
         )
 
@@ -136,7 +136,7 @@ class HistoryModel(QAbstractTableModel):
         self.page = Page()
         self.curves: dict[int, np.ndarray] = {}
 
-    def take(self, shown: Shown) -> bool:
+    def take(self, shown: ShownList) -> bool:
         """Show this; whether it has other lines than before, and the views were told so."""
         if shown.toggled != self.toggled:  # folded or unfolded since it was asked for
             lines = lines_of(shown.listing, self.toggled)

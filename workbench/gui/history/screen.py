@@ -22,7 +22,7 @@ from workbench.gui.history.bias_dialog import BiasDialog
 from workbench.gui.history.commands import Correct, Delete, KeepFilter, Mark
 from workbench.gui.history.details import DetailsPanel
 from workbench.gui.history.filter_box import FilterBox
-from workbench.gui.history.model import CURVE, HistoryModel, Shown, read_curves, read_page, read_shown
+from workbench.gui.history.model import CURVE, HistoryModel, ShownList, read_curves, read_page, read_shown
 from workbench.gui.history.table import HistoryTable
 from workbench.gui.history.view_choice import ViewChoice
 from workbench.gui.run_feed import AskHistory
@@ -153,7 +153,7 @@ class HistoryScreen(QWidget):
         question, known, total = self.question(), self._known, self.model.listing.total
         names, toggled = self.view.names, dict(self.model.toggled)
 
-        def show(shown: Shown) -> None:
+        def show(shown: ShownList) -> None:
             if shown.listing.total != total:
                 self._learn()
             self._show(shown)
@@ -198,7 +198,7 @@ class HistoryScreen(QWidget):
         self.view.remember()
         super().hideEvent(event)
 
-    def _show(self, shown: Shown) -> None:
+    def _show(self, shown: ShownList) -> None:
         kept = self.table.selected_keys()
         blocked = self.table.selectionModel().blockSignals(True)
         if self.model.take(shown) and kept:
@@ -215,7 +215,7 @@ class HistoryScreen(QWidget):
         self._select()
         self.table.look()
 
-    def _counted(self, shown: Shown) -> str:
+    def _counted(self, shown: ShownList) -> str:
         found = shown.listing.found
         return f"{found:,} of {many(shown.listing.total, 'run')}" if found != shown.listing.total else many(found, "run")
 
