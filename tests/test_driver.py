@@ -39,6 +39,7 @@ from workbench.events import (
 from workbench.experiment import continue_run, run_experiment
 from workbench.history import reading
 from workbench.history.changes import delete, dequeue, put_back
+from workbench.history.curves import read_curve
 from workbench.history.database import files_folder, open_database, open_for_reading
 from workbench.history.reading import RunRow
 from workbench.history.writing import History
@@ -135,7 +136,7 @@ class TestDone:
             assert row.samples_per_second is not None
             assert row.samples_per_second > 0
             with closing(open_for_reading(history.path)) as database:
-                stored = reading.curve(database, row.id, "loss")
+                stored = read_curve(database, row.id, "loss")
                 told = [event for event in events if isinstance(event, Metrics) and event.run == row.id]
                 assert stored.value.tolist() == [dict(event.values)["loss"] for event in told if "loss" in dict(event.values)]
                 logits = reading.predictions(database, row.id)
@@ -577,7 +578,7 @@ class TestContinuing:
             launch(other, tiny(training__epochs=7, **constant))
             assert same(weights(history, 5), weights(other, 4))
             with closing(open_for_reading(history.path)) as own, closing(open_for_reading(other.path)) as theirs:
-                joined, whole = reading.curve(own, 5, "loss"), reading.curve(theirs, 4, "loss")
+                joined, whole = read_curve(own, 5, "loss"), read_curve(theirs, 4, "loss")
                 assert np.array_equal(joined.value, whole.value)
                 assert np.array_equal(joined.step, whole.step)
 

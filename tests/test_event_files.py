@@ -23,6 +23,7 @@ from workbench.config import ExperimentConfig, TeacherConfig
 from workbench.engine import Engine, EngineSettings
 from workbench.errors import CannotWrite, ConfigError, WorkbenchError
 from workbench.history import reading
+from workbench.history.curves import read_curve
 from workbench.history.database import open_database, open_for_reading, writing
 from workbench.history.doctor import examine
 from workbench.history.foreign import enter_foreign, runs_out
@@ -55,7 +56,7 @@ def test_that_tensorboard_reads_every_point_with_its_step_and_time(filled: Path,
     found = scalars(tmp_path / "out" / "a-b-x-#1" / "student-4")
     with closing(open_for_reading(filled)) as database:
         for metric in ("loss", "val_accuracy"):
-            curve = reading.curve(database, 4, metric)
+            curve = read_curve(database, 4, metric)
             assert [one.step for one in found[metric]] == curve.step.tolist()
             assert [one.value for one in found[metric]] == pytest.approx(curve.value.tolist())
             times = [one.wall_time for one in found[metric]]
@@ -73,7 +74,7 @@ def test_that_what_went_out_comes_in_again(filled: Path, tmp_path: Path) -> None
     with closing(open_for_reading(filled)) as before, closing(open_for_reading(other)) as after:
         (number,) = (row.id for row in reading.list_runs(after) if row.name.endswith("student-4"))
         for metric in reading.metric_names(before, [4]):
-            one, two = reading.curve(before, 4, metric), reading.curve(after, number, metric)
+            one, two = read_curve(before, 4, metric), read_curve(after, number, metric)
             assert two.step.tolist() == one.step.tolist()
             assert two.value.tolist() == pytest.approx(one.value.tolist())
             assert two.epoch.tolist() == pytest.approx(one.epoch.tolist())
@@ -108,7 +109,7 @@ def test_that_event_files_of_others_come_in(tmp_path: Path) -> None:
     with closing(open_for_reading(tmp_path / "x.db")) as database:
         assert [row.name for row in reading.list_runs(database)] == ["logs", "deep/er"]
         for run in (1, 2):
-            curve = reading.curve(database, run, "loss/train")
+            curve = read_curve(database, run, "loss/train")
             assert curve.step.tolist() == curve.epoch.tolist() == [0, 5, 10]
             assert curve.value.tolist() == pytest.approx([1.0, 0.7, 0.25])
             assert curve.elapsed.tolist() == [0, 2, 3]

@@ -21,6 +21,7 @@ from tests.experiments import launch, tiny
 from tests.test_cli import shown, workbench
 from workbench import mlflow_runs
 from workbench.history import reading
+from workbench.history.curves import read_curve
 from workbench.history.database import open_database, open_for_reading, writing
 from workbench.history.doctor import examine
 from workbench.history.writing import History
@@ -56,7 +57,7 @@ def test_that_mlflow_has_every_point_and_setting_and_that_they_come_back(filled:
     run = next(run for run in client.search_runs([experiment.experiment_id]) if run.info.run_name == "student 4")
     assert (run.info.status, run.data.params["distillation.temperature"]) == ("FINISHED", "4.0")
     with closing(open_for_reading(filled)) as database:
-        curve = reading.curve(database, 4, "loss")
+        curve = read_curve(database, 4, "loss")
         old = reading.run_details(database, 4)
     history = sorted(client.get_metric_history(run.info.run_id, "loss"), key=lambda one: one.step)
     assert [(one.step, one.value) for one in history] == list(zip(curve.step.tolist(), curve.value.tolist(), strict=True))
@@ -67,7 +68,7 @@ def test_that_mlflow_has_every_point_and_setting_and_that_they_come_back(filled:
     assert workbench("import", "--mlflow", uri, "--history", path).stdout == "Nothing is new; 4 runs were already here.\n"
     with closing(open_for_reading(path)) as database:
         (number,) = (row.id for row in reading.list_runs(database) if row.name == "student 4")
-        back = reading.curve(database, number, "loss")
+        back = read_curve(database, number, "loss")
         assert (back.step.tolist(), back.value.tolist()) == (curve.step.tolist(), curve.value.tolist())
         assert back.epoch.tolist() == pytest.approx(curve.epoch.tolist())
         new = reading.run_details(database, number)
@@ -94,7 +95,7 @@ def test_that_runs_of_others_come_in(tmp_path: Path, uri: str) -> None:
         one = next(row for row in reading.list_runs(database) if row.name == "one")
         details = reading.run_details(database, one.id)
         assert (one.status, one.experiment_name, details.settings["lr"]) == ("failed", "=theirs", 0.1)
-        assert reading.curve(database, one.id, "val/loss").elapsed.tolist() == [0.0, 0.5]
+        assert read_curve(database, one.id, "val/loss").elapsed.tolist() == [0.0, 0.5]
         assert {row.status for row in reading.list_runs(database)} == {"failed", "interrupted"}
         assert database.execute("SELECT tag FROM tags").fetchall()[0][0] == "by=<b>me</b>"
 

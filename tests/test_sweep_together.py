@@ -22,6 +22,7 @@ from workbench.errors import WorkbenchError
 from workbench.events import EpochEnded, Event, ExperimentFinished, Metrics, RunFinished, RunStarted
 from workbench.experiment import companions, run_experiments
 from workbench.history import changes, reading
+from workbench.history.curves import read_curve
 from workbench.history.database import open_database, open_for_reading
 from workbench.history.writing import History
 from workbench.progress import numbers
@@ -140,9 +141,7 @@ def test_that_each_student_has_its_own_curve(history: History) -> None:
     experiments = enqueue(history)
     do_all(history, experiments)
     with closing(open_for_reading(history.path)) as database:
-        curves = [
-            reading.curve(database, student(history, experiment).id, "loss", 100).value.tolist() for experiment in experiments
-        ]
+        curves = [read_curve(database, student(history, experiment).id, "loss", 100).value.tolist() for experiment in experiments]
     assert len({tuple(curve) for curve in curves}) == 6
     assert len({len(curve) for curve in curves}) == 1
 

@@ -28,8 +28,9 @@ from typing import Any
 from tests.benchmarks.big_history import LONG_POINTS, make_history
 from tests.benchmarks.machine import Elsewhere
 from workbench.gui.compare.found import EVERY_POINT, MANY_POINTS
+from workbench.history.curves import CURVE_POINTS, read_curve
 from workbench.history.database import open_for_reading
-from workbench.history.reading import CURVE_POINTS, curve, list_runs, run_settings
+from workbench.history.reading import list_runs, run_settings
 
 PROJECT = "workbench"
 POINTS = 2_600_000
@@ -72,7 +73,7 @@ def recorded(history: Path, metrics: Sequence[str]) -> list[Recorded]:
         rows = list_runs(database)
         settings = run_settings(database, [row.id for row in rows])
         for row in rows:
-            own = [one for name in metrics if len((one := curve(database, row.id, name, EVERY_POINT)).step)]
+            own = [one for name in metrics if len((one := read_curve(database, row.id, name, EVERY_POINT)).step)]
             shortest = min(len(one.step) for one in own)  # a run that diverged has no last loss
             curves = {one.metric: one.value[:shortest].tolist() for one in own}
             step = own[0].step[:shortest].astype(int).tolist()
@@ -101,7 +102,7 @@ def read_ours(folder: Path, long: Sequence[str]) -> Took:
 
     def fetching(database: Any) -> int:
         points = min(CURVE_POINTS, MANY_POINTS // len(wanted))
-        curves = [curve(database, run, "loss", points) for run in wanted]
+        curves = [read_curve(database, run, "loss", points) for run in wanted]
         database.close()
         return LONG_POINTS * len(curves)
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.big_history import make_history
+from workbench.history.curves import read_curve
 from workbench.history.database import open_for_reading
 from workbench.history.doctor import examine
-from workbench.history.reading import curve, list_experiments, list_runs, list_sweeps
+from workbench.history.reading import list_experiments, list_runs, list_sweeps
 
 
 def test_that_a_generated_history_is_sound_and_as_large_as_asked(tmp_path: Path) -> None:
@@ -29,7 +30,7 @@ def test_that_long_runs_have_the_points_that_were_asked_for(tmp_path: Path) -> N
     make_history(path, runs=20, points=100_000, long_runs=1)
     with closing(open_for_reading(path)) as database:
         ((run,),) = database.execute("SELECT run FROM tags WHERE tag = 'long'").fetchall()
-        assert len(curve(database, run, "loss", points=10_000).value) == 5000
+        assert len(read_curve(database, run, "loss", points=10_000).value) == 5000
 
 
 def test_that_a_continued_run_goes_on_where_the_other_ended(tmp_path: Path) -> None:
@@ -37,7 +38,7 @@ def test_that_a_continued_run_goes_on_where_the_other_ended(tmp_path: Path) -> N
     make_history(path, runs=13, points=2600)
     with closing(open_for_reading(path)) as database:
         run, start = database.execute("SELECT id, continued_step FROM runs WHERE continued_from IS NOT NULL").fetchone()
-        found = curve(database, run, "loss")
+        found = read_curve(database, run, "loss")
     assert list(found.step[found.step > start]) == [start + 1 + place for place in range(len(found.step) - start)]
     assert found.epoch[-1] == 2 * found.epoch[found.step == start][0]
 

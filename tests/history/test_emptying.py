@@ -20,6 +20,7 @@ from workbench.events import Metrics
 from workbench.experiment import continue_run
 from workbench.history import changes, emptying, reading
 from workbench.history.bundle import write_experiment
+from workbench.history.curves import read_curve
 from workbench.history.database import files_folder, open_database, open_for_reading, writing
 from workbench.history.doctor import examine
 from workbench.history.emptying import GIVEN_UP, Emptied, empty_bin, read_bin, would_empty
@@ -159,7 +160,7 @@ def test_that_a_continued_run_keeps_what_it_continues(two: History) -> None:
     found = emptied(two)
     assert (found.runs, found.hollow) == (0, 4)
     with closing(open_for_reading(two.path)) as database:
-        assert list(reading.curve(database, numbers(two, "SELECT max(id) FROM runs")[0], "loss").step) == []
+        assert list(read_curve(database, numbers(two, "SELECT max(id) FROM runs")[0], "loss").step) == []
 
 
 def test_that_what_a_run_under_way_learns_from_stays(history: History) -> None:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from tests.experiments import add_run, tiny
@@ -31,15 +27,6 @@ def database(history: History) -> Iterator[Database]:
 def add(history: History, config: RunConfig | None = None, *, name: str = "tiny", parents: tuple[int, ...] = ()) -> int:
     experiment = history.enqueue(tiny(name=name))
     return add_run(history, experiment, "teacher", config or RunConfig(), parents)
-
-
-def draw(history: History, run: int, values: list[float], every: int = 1) -> None:
-    history.write_metrics(
-        [
-            Metrics(run, (index + 1) * every, float(index), float(index) / 2, (("loss", value),))
-            for index, value in enumerate(values)
-        ]
-    )
 
 
 class TestLists:
@@ -131,51 +118,11 @@ class TestSettings:
         assert differing["model.channels"] == {runs[0]: None, runs[1]: 32}
 
 
-class TestCurves:
-    def test_that_a_short_curve_is_whole(self, history: History, database: Database) -> None:
-        run = add(history)
-        draw(history, run, [3.0, 1.0, 2.0], every=5)
-        curve = reading.curve(database, run, "loss")
-        assert (curve.step.tolist(), curve.value.tolist()) == ([5, 10, 15], [3, 1, 2])
-        assert (curve.epoch.tolist(), curve.elapsed.tolist()) == ([0, 1, 2], [0, 0.5, 1])
-
-    def test_that_a_metric_that_is_not_there_is_an_empty_curve(self, history: History, database: Database) -> None:
-        curve = reading.curve(database, add(history), "loss")
-        assert len(curve.step) == len(curve.value) == 0
-
-    def test_that_a_long_curve_has_at_most_2000_points_with_extremes_and_the_last(
-        self, history: History, database: Database
-    ) -> None:
-        run = add(history)
-        values = np.random.default_rng(0).normal(size=5003)
-        values[1234], values[4321], values[-1] = 50.0, -50.0, 0.25
-        draw(history, run, values.tolist(), every=3)
-        curve = reading.curve(database, run, "loss")
-        assert 1500 < len(curve.value) <= 2000
-        assert (curve.value.max(), curve.value.min()) == (50.0, -50.0)
-        assert (curve.step[-1], curve.value[-1]) == (5003 * 3, 0.25)
-        assert bool((np.diff(curve.step) > 0).all())
-        assert curve.value.tolist() == values[(curve.step / 3 - 1).astype(int)].tolist()
-
-    def test_that_metrics_are_named(self, history: History, database: Database) -> None:
-        first, second = add(history), add(history)
-        history.write_metrics([Metrics(first, 1, 0.1, 0.1, (("loss", 1.0), ("soft_loss", float("nan"))))])
-        history.write_metrics([Metrics(second, 1, 0.1, 0.1, (("val_loss", 1.0),))])
-        assert reading.metric_names(database, [first, second]) == ["loss", "val_loss"]
-
-
-@settings(max_examples=20)
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=120), st.integers(3, 40), st.integers(1, 7))
-def test_that_any_curve_is_thinned_to_the_points_asked_for(values: list[float], points: int, every: int) -> None:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder, History(Path(folder) / "h.db") as history:
-        run = add(history)
-        draw(history, run, values, every)
-        with closing(open_for_reading(history.path)) as database:
-            curve = reading.curve(database, run, "loss", points)
-    assert len(curve.value) <= max(points, 3)
-    assert (curve.value.max(), curve.value.min(), curve.value[-1]) == (max(values), min(values), values[-1])
+def test_that_metrics_are_named(history: History, database: Database) -> None:
+    first, second = add(history), add(history)
+    history.write_metrics([Metrics(first, 1, 0.1, 0.1, (("loss", 1.0), ("soft_loss", float("nan"))))])
+    history.write_metrics([Metrics(second, 1, 0.1, 0.1, (("val_loss", 1.0),))])
+    assert reading.metric_names(database, [first, second]) == ["loss", "val_loss"]
 
 
 class TestBin:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.experiments import launch, tiny
 from workbench.history import changes, reading
+from workbench.history.curves import read_curve
 from workbench.history.database import open_database, open_for_reading
 from workbench.history.writing import History
 
@@ -87,7 +88,7 @@ def test_that_the_fourth_tells_how_soon_runs_are_good(path: Path) -> None:
     assert {one["run"] for one in found} >= {1, 2}
     with closing(open_for_reading(path)) as database:
         for one in found:
-            curve = reading.curve(database, one["run"], "val_accuracy")
+            curve = read_curve(database, one["run"], "val_accuracy")
             there = curve.value >= 0.9
             assert (one["epoch"], one["seconds"]) == (curve.epoch[there].min(), curve.elapsed[there].min())
     assert [one["seconds"] for one in found] == sorted(one["seconds"] for one in found)

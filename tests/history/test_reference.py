@@ -11,6 +11,7 @@ import pytest
 from workbench.claims import scoreboard
 from workbench.distill import checkpoints
 from workbench.history import reading, reference
+from workbench.history.curves import read_curve
 from workbench.history.database import open_for_reading
 from workbench.history.doctor import examine
 from workbench.history.reference import begin_with_reference
@@ -43,7 +44,7 @@ def test_that_small_students_have_sound_weights_and_curves(path: Path) -> None:
         for run in runs:
             stored = history.weights_of(run)
             assert checkpoints.verifies(stored.path, stored.sha256)
-            assert len(reading.curve(database, run, "loss", 100).value) > 10
+            assert len(read_curve(database, run, "loss", 100).value) > 10
 
 
 def test_that_it_is_small() -> None:

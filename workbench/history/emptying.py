@@ -14,7 +14,7 @@ from workbench.history.bundle import counted
 from workbench.history.changes import EMPTIED
 from workbench.history.database import files_folder, now, writing
 
-GIVEN_UP = ("points", "metrics", "nonfinite", "summary", "predictions")
+GIVEN_UP = ("points", "metrics", "nonfinite", "summary", "thinned", "predictions")
 """The tables whose rows go even where a run's own row stays."""
 AT_ONCE = 8
 """Runs whose curves go in one transaction."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import zlib
 from collections.abc import Sequence
@@ -21,8 +20,6 @@ from workbench.history.database import files_folder
 from workbench.plan import ALONE, SPECIALISED
 from workbench.sweep import Sweep, varied
 
-CURVE_POINTS = 2000
-"""A curve on a screen has at most so many points."""
 MANY_RUNS = 5000
 """Of so many runs the figures are looked for among those of all."""
 
@@ -126,18 +123,6 @@ class PastRun:
     def dataset_digest(self) -> str:
         """The digest of its data set alone, without that of own images that the run learned from too."""
         return self.data_digest.partition(":")[0]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Curve:
-    """A metric over the run: float64 arrays of one length, thinned to the extremes of each stretch."""
-
-    run: int
-    metric: str
-    step: np.ndarray
-    epoch: np.ndarray
-    elapsed: np.ndarray
-    value: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -509,65 +494,6 @@ def metric_names(database: Database, runs: Sequence[int]) -> list[str]:
     """The metrics that any of the runs has."""
     sql = f"SELECT DISTINCT metric FROM summary WHERE run IN ({_marks(runs)}) ORDER BY metric"
     return [row[0] for row in database.execute(sql, list(runs)).fetchall()]
-
-
-def curve(database: Database, run: int, metric: str, points: int = CURVE_POINTS) -> Curve:
-    """A run's metric, thinned to at most ``points`` (three or more): least and greatest of each stretch, and the last.
-
-    One that continues another run begins with that run's curve.
-    """
-    pieces = _pieces(database, run)
-    bounds = [(part, after, last) for (part, last), (_, after) in zip(pieces, [(0, -1), *pieces], strict=False)]
-    values = [
-        _table(database, "SELECT step, value FROM metrics WHERE run = ? AND metric = ? AND step > ? AND step <= ?", values)
-        for values in ([part, metric, after, last] for part, after, last in bounds)
-    ]
-    step, value = np.concatenate([one.reshape(-1, 2) for one in values]).T
-    places = _extremes(step, value, points)
-    kept = step[places].astype(np.int64)
-    sql = (  # of those kept alone: all rows of a long run take longer
-        "SELECT ifnull(p.epoch, 9e999), ifnull(p.elapsed, 0)"
-        " FROM json_each(?) j LEFT JOIN points p ON p.run = ? AND p.step = j.value"
-    )
-    parts = [(json.dumps(kept[(kept > after) & (kept <= last)].tolist()), part) for part, after, last in bounds]
-    moments = [_table(database, sql, values) for values in parts]
-    epoch, elapsed = np.concatenate([one.reshape(-1, 2) for one in moments]).T
-    there = np.isfinite(epoch)
-    return Curve(run, metric, *(one[there] for one in (step[places], epoch, elapsed, value[places])))
-
-
-def _table(database: Database, sql: str, values: Sequence[Any]) -> np.ndarray:
-    """All numbers of an answer one after the other, float64; of the ways to take many rows over this is the fastest."""
-    cursor = database.conn.cursor()
-    cursor.row_factory = None
-    return np.fromiter(itertools.chain.from_iterable(cursor.execute(sql, values)), dtype=np.float64)
-
-
-def _extremes(step: np.ndarray, value: np.ndarray, points: int) -> np.ndarray:
-    """The places of the least and the greatest value of each stretch of steps, and the last; all, where those are no more."""
-    if len(step) <= points:
-        return np.arange(len(step))
-    passed = (step - step[0]).astype(np.int64)
-    stretch = passed * max(1, (points - 1) // 2) // (passed[-1] + 1)
-    begins = np.flatnonzero(np.diff(stretch, prepend=-1))
-    lengths = np.diff(begins, append=len(step))
-    kept = np.zeros(len(step), dtype=bool)
-    kept[-1] = True
-    for extremes in (np.minimum.reduceat(value, begins), np.maximum.reduceat(value, begins)):
-        there = np.flatnonzero(value == np.repeat(extremes, lengths))
-        kept[there[np.diff(stretch[there], prepend=-1) > 0]] = True  # the first of those that are alike
-    return np.flatnonzero(kept)
-
-
-def _pieces(database: Database, run: int) -> list[tuple[int, int]]:
-    """Whose points a run's curve is made of, first to last, and up to which step: what it continues, then its own."""
-    pieces, last = [(run, 2**62)], run
-    while row := database.execute(
-        "SELECT continued_from, continued_step FROM runs WHERE id = ? AND continued_from IS NOT NULL", [last]
-    ).fetchone():
-        last = int(row[0])
-        pieces.insert(0, (last, int(row[1])))
-    return pieces
 
 
 def predictions(database: Database, run: int, split: str = "test") -> np.ndarray | None:

@@ -126,6 +126,14 @@ CREATE TABLE summary (
     PRIMARY KEY (run, metric)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE thinned (                       -- long curves as they are drawn, made from metrics and points: may be deleted
+    run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+    metric TEXT NOT NULL,
+    count INTEGER NOT NULL,                  -- of how many points it is made
+    curve BLOB NOT NULL,                     -- rows of step, epoch, elapsed, value, float64, little-endian
+    PRIMARY KEY (run, metric)
+) STRICT;
+
 CREATE TABLE results (                       -- the figures of a finished run: val_accuracy, test_errors, teacher_kl…
     run INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
     name TEXT NOT NULL,

@@ -35,6 +35,7 @@ from workbench.history.bundle_checks import (
     refused,
     rows,
 )
+from workbench.history.curves import keep_thinned, thinned
 from workbench.history.database import empty_history, files_folder, writing
 from workbench.paths import free_space
 
@@ -158,6 +159,7 @@ def _enter(
                     entering.take(table, row)
             entering.flush()
             entering.renumber()
+            keep_thinned(database, thinned(database, entering.new_runs))
             wanted = {path for run, files in content.files.items() if run not in entering.there["runs"] for path in files}
             if missing := wanted - set(unpacked):
                 raise CannotWrite(f"the history was changed while {source.name} was imported ({missing.pop()}); import it again")
@@ -277,6 +279,11 @@ class _Entering:
             if isinstance(together := environment.get("together"), list):
                 environment["together"] = [runs.get(run, -place) for place, run in enumerate(together, 1)]
                 self._database.execute("UPDATE runs SET environment = ? WHERE id = ?", [json.dumps(environment), new])
+
+    @property
+    def new_runs(self) -> list[int]:
+        """The numbers of the runs that came in."""
+        return self._new("runs")
 
     def _new(self, table: str) -> list[int]:
         return [new for number, new in self._numbers[table].items() if number not in self.there[table]]

@@ -16,6 +16,7 @@ from workbench.config import ExperimentConfig, RunConfig, flat
 from workbench.errors import CannotWrite, HistoryError
 from workbench.events import Metrics
 from workbench.history.changes import LEFT, mark_interrupted
+from workbench.history.curves import keep_thinned, thinned
 from workbench.history.database import files_folder, now, open_database, writing
 from workbench.history.going_on import gone_on_with, left_with
 from workbench.history.liveness import ProcessLock, host
@@ -538,8 +539,10 @@ class History:
 
     @_patient
     def finish_run(self, run: int, status: str, message: str) -> None:
-        """Record how a run ended."""
+        """Record how a run ended; of its long curves thinned copies are kept for plots."""
+        curves = thinned(self._database, [run])
         with writing(self._database):
+            keep_thinned(self._database, curves)
             self._database.execute(
                 "UPDATE runs SET status = ?, message = ?, finished = ? WHERE id = ?", [status, message, now(), run]
             )

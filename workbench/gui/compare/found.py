@@ -10,12 +10,13 @@ from sqlite_utils import Database
 
 from workbench.difference import called, kind, names_in_sentences, telling
 from workbench.history import reading
-from workbench.history.reading import CURVE_POINTS, Curve, RunRow
+from workbench.history.curves import CURVE_POINTS, Curve, read_curve
+from workbench.history.reading import RunRow
 from workbench.history.seed_groups import seed_groups
 from workbench.sweep_results import Estimate, estimate, interval_factor
 
 EVERY_POINT = 2**31
-MANY_POINTS = 50_000
+MANY_POINTS = 51_300
 """All curves together have about so many points at most, where they are thinned."""
 
 
@@ -94,7 +95,7 @@ def read_compared(runs: tuple[int, ...], metric: str, *, whole: bool, before: Co
         chosen = metric if metric in metrics or not metrics else "val_accuracy" if "val_accuracy" in metrics else metrics[0]
         points = EVERY_POINT if whole else min(CURVE_POINTS, MANY_POINTS // max(1, len(rows)))
         known = _known(before, chosen, points)
-        curves = tuple(known.get(_state(row)) or reading.curve(database, row.id, chosen, points) for row in rows)
+        curves = tuple(known.get(_state(row)) or read_curve(database, row.id, chosen, points) for row in rows)
         settings = reading.run_settings(database, there)
         groups = [tuple(by_number[run] for run in group) for group in seed_groups(database, there)]
         return Compared(

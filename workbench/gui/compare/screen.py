@@ -29,7 +29,7 @@ from workbench.gui.later import Screen
 from workbench.gui.pictures import offer_saving, save_table
 from workbench.gui.run_feed import AskEngine, AskHistory
 from workbench.gui.theme import curve_dashed
-from workbench.history.reading import Curve
+from workbench.history.curves import Curve
 from workbench.mean_curve import mean_curve
 
 METRICS = {

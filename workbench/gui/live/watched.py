@@ -12,7 +12,8 @@ from sqlite_utils import Database
 from workbench.events import RunStarted
 from workbench.gui.curve_plot import Line, Reference
 from workbench.history import reading
-from workbench.history.reading import Curve, RunRow
+from workbench.history.curves import Curve, read_curve
+from workbench.history.reading import RunRow
 from workbench.plan import ALONE
 from workbench.progress import under_way
 from workbench.sweep import Point, words
@@ -123,8 +124,8 @@ def read_live(experiments: Sequence[int], running: int) -> Callable[[Database], 
             " · ".join(filter(None, [*{name for name, _ in found.values()}, words(everywhere)])),
             {row.id: row for row in order},
             {run: words(_telling(rows[run].role, _shared(of), everywhere)) for run, of in points.items()},
-            tuple(reading.curve(database, running, metric, POINTS) for metric, _ in LOSSES) if running else (),
-            tuple(reading.curve(database, row.id, "val_accuracy", POINTS) for row in order),
+            tuple(read_curve(database, running, metric, POINTS) for metric, _ in LOSSES) if running else (),
+            tuple(read_curve(database, row.id, "val_accuracy", POINTS) for row in order),
         )
 
     return answer

@@ -1,0 +1,159 @@
+"""Curves as they are read for a plot: whole, thinned, and from the copy that a long one has."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlite_utils import Database
+
+from tests.experiments import add_run, tiny
+from workbench.config import RunConfig
+from workbench.events import Metrics
+from workbench.history.bundle import write_experiment
+from workbench.history.curves import CURVE_POINTS, Curve, read_curve
+from workbench.history.database import open_database, open_for_reading, writing
+from workbench.history.foreign import ForeignExperiment, ForeignRun, Point, enter_foreign
+from workbench.history.unbundle import read_experiment
+from workbench.history.writing import History
+
+
+@pytest.fixture
+def database(history: History) -> Iterator[Database]:
+    with closing(open_for_reading(history.path)) as opened:
+        yield opened
+
+
+def add(history: History) -> int:
+    return add_run(history, history.enqueue(tiny()), "teacher", RunConfig())
+
+
+def draw(history: History, run: int, values: list[float], every: int = 1, after: int = 0) -> None:
+    told = enumerate(values, after)
+    history.write_metrics(
+        [Metrics(run, (at + 1) * every, float(at), float(at) / 2, (("loss", value), ("val_loss", -value))) for at, value in told]
+    )
+
+
+def long_values(count: int = 5003, seed: int = 0) -> list[float]:
+    """Some of them alike."""
+    values: list[float] = np.random.default_rng(seed).normal(size=count).round(2).tolist()
+    return values
+
+
+def numbers(curve: Curve) -> tuple[list[float], ...]:
+    return tuple(one.tolist() for one in (curve.step, curve.epoch, curve.elapsed, curve.value))
+
+
+def copies(database: Database) -> set[tuple[int, str, int]]:
+    return {tuple(row) for row in database.execute("SELECT run, metric, count FROM thinned").fetchall()}
+
+
+def without_copies(path: Path) -> None:
+    with closing(open_database(path)) as database, writing(database):
+        database.execute("DELETE FROM thinned")
+
+
+def test_that_a_short_curve_is_whole(history: History, database: Database) -> None:
+    run = add(history)
+    draw(history, run, [3.0, 1.0, 2.0], every=5)
+    curve = read_curve(database, run, "loss")
+    assert numbers(curve) == ([5, 10, 15], [0, 1, 2], [0, 0.5, 1], [3, 1, 2])
+
+
+def test_that_a_metric_that_is_not_there_is_an_empty_curve(history: History, database: Database) -> None:
+    curve = read_curve(database, add(history), "loss")
+    assert len(curve.step) == len(curve.value) == 0
+
+
+def test_that_a_long_curve_is_thinned_with_its_extremes_and_the_last(history: History, database: Database) -> None:
+    run, values = add(history), long_values()
+    values[1234], values[4321], values[-1] = 50.0, -50.0, 0.25
+    draw(history, run, values, every=3)
+    curve = read_curve(database, run, "loss")
+    assert 1500 < len(curve.value) <= CURVE_POINTS
+    assert (curve.value.max(), curve.value.min()) == (50.0, -50.0)
+    assert (curve.step[-1], curve.value[-1]) == (5003 * 3, 0.25)
+    assert bool((np.diff(curve.step) > 0).all())
+    assert curve.value.tolist() == np.array(values)[(curve.step / 3 - 1).astype(int)].tolist()
+
+
+@settings(max_examples=20)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=120), st.integers(4, 40), st.integers(1, 7))
+def test_that_any_curve_is_thinned_to_the_points_asked_for(values: list[float], points: int, every: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, History(Path(folder) / "h.db") as history:
+        run = add(history)
+        draw(history, run, values, every)
+        with closing(open_for_reading(history.path)) as database:
+            curve = read_curve(database, run, "loss", points)
+    assert len(curve.value) <= points
+    assert (curve.value.max(), curve.value.min(), curve.value[-1]) == (max(values), min(values), values[-1])
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(CURVE_POINTS + 1, 9000), st.integers(0, 2**32 - 1), st.integers(1, 7))
+def test_that_a_copy_draws_what_all_points_do(count: int, seed: int, every: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, History(Path(folder) / "h.db") as history:
+        run = add(history)
+        draw(history, run, long_values(count, seed), every)
+        history.finish_run(run, "done", "")
+        with closing(open_for_reading(history.path)) as database:
+            assert copies(database) == {(run, "loss", count), (run, "val_loss", count)}
+            some = (4, 100, 800, 1026, 2000, CURVE_POINTS, CURVE_POINTS + 1)
+            found = [numbers(read_curve(database, run, "loss", points)) for points in some]
+            without_copies(history.path)
+            assert [numbers(read_curve(database, run, "loss", points)) for points in some] == found
+
+
+def test_that_a_short_curve_has_no_copy(history: History, database: Database) -> None:
+    run = add(history)
+    draw(history, run, long_values(CURVE_POINTS))
+    history.finish_run(run, "done", "")
+    assert copies(database) == set()
+
+
+def test_that_a_run_that_has_gone_on_is_drawn_whole_and_its_copy_made_anew(history: History, database: Database) -> None:
+    run = add(history)
+    draw(history, run, long_values(3000))
+    history.finish_run(run, "stopped", "")
+    draw(history, run, [99.0], after=3000)
+    curve = read_curve(database, run, "loss")
+    assert (curve.step[-1], curve.value[-1]) == (3001, 99.0)
+    history.finish_run(run, "done", "")
+    assert copies(database) == {(run, "loss", 3001), (run, "val_loss", 3001)}
+    assert numbers(read_curve(database, run, "loss")) == numbers(curve)
+
+
+def test_that_what_is_imported_has_its_copies(history: History, database: Database, tmp_path: Path) -> None:
+    run = add(history)
+    draw(history, run, long_values())
+    history.finish_run(run, "done", "")
+    history.finish_experiment(1, "done", "")
+    bundle, other = tmp_path / "one.distilled", tmp_path / "other.db"
+    write_experiment(database, history.path, [1], bundle)
+    History(other).close()
+    with closing(open_database(other)) as there:
+        read_experiment(there, other, bundle)
+        assert copies(there) == {(1, "loss", 5003), (1, "val_loss", 5003)}
+        assert numbers(read_curve(there, 1, "loss")) == numbers(read_curve(database, run, "loss"))
+        points = tuple(Point(step, float(step), 0.5) for step in range(4000))
+        far = ForeignRun(name="far", params={}, curves={"loss": points})
+        enter_foreign(there, [ForeignExperiment(name="of another tracker", runs=[far])], "elsewhere")
+        assert (2, "loss", 4000) in copies(there)
+
+
+def test_that_a_copy_goes_with_the_run(history: History, database: Database) -> None:
+    run = add(history)
+    draw(history, run, long_values())
+    history.finish_run(run, "done", "")
+    with closing(open_database(history.path)) as there, writing(there):
+        there.execute("DELETE FROM members WHERE run = ?", [run])
+        there.execute("DELETE FROM runs WHERE id IN (SELECT value FROM json_each(?))", [json.dumps([run])])
+    assert copies(database) == set()
