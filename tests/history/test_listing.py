@@ -178,6 +178,24 @@ def test_that_an_earlier_answer_serves_another_order_until_the_file_changes(
     assert list_entries(database, known, ordered, before).ranges == {"test_accuracy": (0.5, 0.99)}
 
 
+@pytest.mark.parametrize("group", ["experiment", "seeds", "T", ""])
+def test_that_another_order_of_an_earlier_answer_is_that_of_the_history(
+    made: tuple[Path, dict[str, int]], database: Database, known: Vocabulary, group: str
+) -> None:
+    with closing(open_database(made[0])) as writer, writing(writer):
+        writer.execute("INSERT INTO marks (run, pinned) VALUES (?, 1)", [made[1]["T8 s0"]])
+    orders = [(), (("accuracy", True),), (("T", False), ("accuracy", True)), (("name", False),), (("seed", True), ("T", False))]
+    before = list_entries(database, known, Question(group=group))
+    for order in orders:
+        question = Question(group=group, order=order)
+        found = list_entries(database, known, question, before)
+        assert found == list_entries(database, known, question)
+        before = found
+    with closing(open_database(made[0])) as writer, writing(writer):
+        writer.execute("UPDATE runs SET name = 'other' WHERE id = ?", [made[1]["T8 s0"]])
+    assert list_entries(database, known, question, before) == list_entries(database, known, question)
+
+
 def test_that_a_small_curve_has_the_means_of_its_stretches(
     made: tuple[Path, dict[str, int]], database: Database, known: Vocabulary
 ) -> None:

@@ -19,6 +19,9 @@ from workbench.sweep_results import Estimate, interval_factor
 EXPERIMENT, SEEDS, NONE = "experiment", "seeds", ""
 """Groups that are no field's: by experiment with what each reuses, by settings but for the seed, and none at all."""
 
+PINNED = "pinned"
+"""The key of the group of pinned runs."""
+
 SPARK_POINTS = 48
 """A small curve in a table's cell has at most so many points."""
 
@@ -39,7 +42,10 @@ class Question:
 
 
 class Entry(NamedTuple):
-    """A run in a list; in the group of an experiment that reuses it (1 or 0), with the name and the role it has there."""
+    """A run in a list; in the group of an experiment that reuses it (1 or 0), with the name and the role it has there.
+
+    ``experiment`` and ``position`` together tell the entries of a list apart.
+    """
 
     run: int
     experiment: int
@@ -47,6 +53,7 @@ class Entry(NamedTuple):
     name: str
     status: str
     reused: int
+    position: int = 0
 
 
 class Head(NamedTuple):
@@ -108,7 +115,7 @@ def list_entries(database: Database, known: Vocabulary, question: Question, befo
     order = [(one, down) for name, down in question.order if (one := known.get(name))]
     by = known.get(question.group) if question.group not in (EXPERIMENT, SEEDS, NONE) else None
     key = {EXPERIMENT: "e.id", SEEDS: _SEEDLESS, NONE: "''"}.get(question.group) or (by.sql if by else "''")
-    rows = _rows(database, question, wanted, key, order)
+    rows = _reordered(database, question, wanted, order, version, before) or _rows(database, question, wanted, key, order)
     groups = _grouped(rows, order)
     heads = _heads(database, question)
     if question.group == EXPERIMENT:
@@ -124,7 +131,7 @@ def list_entries(database: Database, known: Vocabulary, question: Question, befo
     pinned = _rows(database, question, Condition("r.id IN (SELECT run FROM marks WHERE pinned)"), "''", order, own=True)
     if pinned:
         entries += [row[1] for row in pinned]
-        stretches.append(Group(key="pinned", title=f"Pinned ({len(pinned)})", start=0, stop=len(pinned)))
+        stretches.append(Group(key=PINNED, title=f"Pinned ({len(pinned)})", start=0, stop=len(pinned)))
     for key_value, part in groups:
         start = len(entries)
         entries += [row[1] for row in part]
@@ -251,20 +258,64 @@ def _rows(
     database: Database, question: Question, wanted: Condition, key: str, order: Sequence[tuple[Field, bool]], *, own: bool = False
 ) -> list[tuple[Any, Entry, tuple[Any, ...]]]:
     """(group, entry, values it is ordered by) of each row, in order."""
-    reuses = question.group == EXPERIMENT and not own
+    if question.group == EXPERIMENT and not own:
+        columns = f"{key}, r.id, e.id, m.role, {USED_NAME}, r.status, m.reused, m.position"
+        found = _in_order(database, columns, _REUSING, question, wanted, order)
+    else:
+        columns = f"{key}, r.id, e.id, r.role, r.name, r.status, 0, r.id"
+        found = _in_order(database, columns, _OWN, question, wanted, order)
+    return [(row[0], Entry._make(row[1:8]), row[8:]) for row in found]
+
+
+def _reordered(
+    database: Database,
+    question: Question,
+    wanted: Condition,
+    order: Sequence[tuple[Field, bool]],
+    version: int,
+    before: Listing | None,
+) -> list[tuple[Any, Entry, tuple[Any, ...]]]:
+    """The rows of an earlier answer in another order, as :func:`_rows` has them; none where others may have come."""
+    if before is None or before.version != version or replace(before.question, order=question.order) != question:
+        return []
+    there = {
+        (entry.experiment, entry.position): (group.value, entry)
+        for group in before.groups
+        if group.key != PINNED
+        for entry in before.entries[group.start : group.stop]
+    }
+    columns, source = ("e.id, m.position", _REUSING) if question.group == EXPERIMENT else ("e.id, r.id", _OWN)
+    found = _in_order(database, columns, source, question, wanted, order)
+    if len(found) != len(there):
+        return []
+    try:
+        return [(*there[row[:2]], row[2:]) for row in found]
+    except KeyError:
+        return []
+
+
+_REUSING = (
+    "members m JOIN runs r ON r.id = m.run JOIN experiments e ON e.id = m.experiment AND e.deleted IS NULL",
+    ("m.experiment DESC", "m.position"),
+)
+_OWN = ("runs r JOIN experiments e ON e.id = r.experiment", ("r.experiment DESC", "r.id"))
+"""Where rows come from, and the order of those that are alike in what they are ordered by."""
+
+
+def _in_order(
+    database: Database,
+    columns: str,
+    source: tuple[str, tuple[str, ...]],
+    question: Question,
+    wanted: Condition,
+    order: Sequence[tuple[Field, bool]],
+) -> list[tuple[Any, ...]]:
+    """These columns, and what they are ordered by, of each row in order."""
     sorted_by = "".join(f", {one.sql} AS o{place}" for place, (one, _) in enumerate(order))
     terms = [f"o{place} {'DESC' if down else 'ASC'} NULLS LAST" for place, (_, down) in enumerate(order)]
-    if reuses:
-        columns = f"r.id, e.id, m.role, {USED_NAME}, r.status, m.reused, {key}"
-        source = "members m JOIN runs r ON r.id = m.run JOIN experiments e ON e.id = m.experiment AND e.deleted IS NULL"
-        terms += ["m.experiment DESC", "m.position"]
-    else:
-        columns = f"r.id, e.id, r.role, r.name, r.status, 0, {key}"
-        source = "runs r JOIN experiments e ON e.id = r.experiment"
-        terms += ["r.experiment DESC", "r.id"]
     shown = f"{_shown(question.reference)} AND ({wanted.sql})"
-    sql = f"SELECT {columns}{sorted_by} FROM {source} WHERE {shown} ORDER BY {', '.join(terms)}"
-    return [(row[6], Entry._make(row[:6]), row[7:]) for row in tuples(database, sql, wanted.values)]
+    sql = f"SELECT {columns}{sorted_by} FROM {source[0]} WHERE {shown} ORDER BY {', '.join((*terms, *source[1]))}"
+    return tuples(database, sql, wanted.values)
 
 
 def _grouped(rows: list[Any], order: Sequence[tuple[Field, bool]]) -> list[tuple[Any, list[Any]]]:
