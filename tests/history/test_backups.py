@@ -16,6 +16,8 @@ from workbench.errors import CannotWrite, HistoryError
 from workbench.history import backups, reading
 from workbench.history.backups import back_up_daily, list_backups, restore
 from workbench.history.database import SCHEMA_VERSION, backups_folder, check_history, open_database, open_for_reading
+from workbench.history.fields import vocabulary
+from workbench.history.listing import Question, list_entries
 from workbench.history.writing import History
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -66,6 +68,14 @@ def test_that_nothing_of_an_older_history_is_lost_and_what_waited_is_held(older:
 def test_that_an_older_history_can_be_read_at_once(older: Path) -> None:
     with closing(open_for_reading(older)) as database:
         assert {row.status for row in reading.list_runs(database)} == {"done"}
+
+
+def test_that_older_runs_are_found_by_options_that_came_later(older: Path) -> None:
+    with closing(open_for_reading(older)) as database:
+        runs = [row.id for row in reading.list_runs(database)]
+        for settings in reading.run_settings(database, runs).values():
+            assert (settings["model.activation"], settings["model.bias"]) == ("relu", "true")
+        assert len(list_entries(database, vocabulary(database), Question(filter="student.bias = true")).entries) == 2
 
 
 def test_that_checking_an_older_history_changes_nothing(older: Path) -> None:
