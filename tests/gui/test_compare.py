@@ -23,7 +23,8 @@ from workbench.errors import DataError
 from workbench.events import Metrics
 from workbench.gui import theme
 from workbench.gui.compare.screen import CompareScreen
-from workbench.history.database import open_for_reading
+from workbench.history.changes import Marked, mark
+from workbench.history.database import open_database, open_for_reading
 from workbench.history.writing import History, Started
 
 CASES = 100
@@ -235,6 +236,20 @@ def test_that_the_curve_pointed_at_in_the_list_is_in_front_and_a_click_keeps_it_
     assert in_front() == (False, True)
     screen.compare([first])
     assert in_front()[0]
+
+
+def test_that_a_run_keeps_the_colour_a_person_gave_it_and_no_other_run_has_it(history: History, screen: CompareScreen) -> None:
+    runs = [whole(history, seed, temperature, wrong=int(8 * temperature)) for temperature in (2.0, 4.0) for seed in (0, 1)]
+    with closing(open_database(history.path)) as writer:
+        mark(
+            writer, [Marked(run=runs[0], colour="green"), Marked(run=runs[1], colour="green"), Marked(run=runs[3], colour="blue")]
+        )
+    screen.compare(runs)
+    screen.group_seeds.setChecked(False)
+    assert [one.number for one in screen.shown] == [2, 10, 1, 0]
+    assert drawn(screen.plot, theme.curve_colour(0)) > 100
+    screen.group_seeds.setChecked(True)
+    assert [one.number for one in screen.shown] == [2, 0]
 
 
 def test_that_the_table_marks_what_differs_and_shows_all_settings_when_asked(history: History, screen: CompareScreen) -> None:

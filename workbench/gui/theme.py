@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -38,6 +39,9 @@ DARK = Theme(
     ("#56b4e9", "#ff8c42", "#2fd6a5", "#e79bc6", "#f0c24b", "#9ad4ff", "#b79cf0", "#d0d0d0"),
 )  # fmt: skip
 
+COLOURS = ("blue", "orange", "green", "pink", "ochre", "sky", "violet", "grey")
+"""The names of the curve colours, which a person may give to runs."""
+
 _current = LIGHT
 
 
@@ -55,6 +59,17 @@ def curve_colour(number: int) -> QColor:
     one, other = QColor(colours[number % len(colours)]), QColor(towards)
     parts = zip(one.getRgb()[:3], other.getRgb()[:3], strict=True)  # type: ignore[index]
     return QColor(*(round(own + share * (end - own)) for own, end in parts))
+
+
+def curve_numbers(wanted: Sequence[str]) -> list[int]:
+    """The numbers of several curves' colours, no two alike: where a name is wanted one of that colour, else the next one free."""
+    found = dict[int, int]()
+    for place, name in enumerate(wanted):
+        if name in COLOURS:
+            alike = itertools.count(COLOURS.index(name), len(COLOURS))
+            found[place] = next(number for number in alike if number not in found.values())
+    free = (number for number in itertools.count() if number not in found.values())
+    return [found[place] if place in found else next(free) for place in range(len(wanted))]
 
 
 def curve_dashed(number: int) -> bool:

@@ -9,7 +9,9 @@ from typing import Any
 from sqlite_utils import Database
 
 from workbench.difference import called, kind, names_in_sentences, telling
+from workbench.gui.theme import curve_numbers
 from workbench.history import reading
+from workbench.history.changes import marked
 from workbench.history.curves import CURVE_POINTS, Curve, read_curve
 from workbench.history.reading import RunRow
 from workbench.history.seed_groups import seed_groups
@@ -24,7 +26,8 @@ MANY_POINTS = 51_300
 class Shown:
     """A run, or a group of runs that differ in nothing but their seeds: one curve, one column.
 
-    ``number`` is that of its colour, ``name`` short, ``detail`` what tells it from the others.
+    ``number`` is that of its colour, which is the one that a person gave the run where there is one; ``name`` is short, and
+    ``detail`` is what tells it from the others.
     """
 
     key: Hashable
@@ -97,6 +100,7 @@ def read_compared(runs: tuple[int, ...], metric: str, *, whole: bool, before: Co
         known = _known(before, chosen, points)
         curves = tuple(known.get(_state(row)) or read_curve(database, row.id, chosen, points) for row in rows)
         settings = reading.run_settings(database, there)
+        marks = {one.run: one.colour for one in marked(database, there)}
         groups = [tuple(by_number[run] for run in group) for group in seed_groups(database, there)]
         return Compared(
             rows=rows,
@@ -105,8 +109,8 @@ def read_compared(runs: tuple[int, ...], metric: str, *, whole: bool, before: Co
             curves=curves,
             points=points,
             settings=settings,
-            singles=_singles(rows, settings),
-            groups=_groups(groups, settings),
+            singles=_singles(rows, settings, marks),
+            groups=_groups(groups, settings, marks),
             choices=_choices(groups, settings),
             usual=_usual(groups),
             factors={count: interval_factor(count) for count in range(2, 1 + max(map(len, groups), default=0))},
@@ -126,17 +130,20 @@ def _known(before: Compared | None, metric: str, points: int) -> dict[tuple[int,
     return {_state(row): curve for row, curve in zip(before.rows, before.curves, strict=True)}
 
 
-def _singles(rows: tuple[RunRow, ...], settings: dict[int, dict[str, Any]]) -> tuple[Shown, ...]:
+def _singles(rows: tuple[RunRow, ...], settings: dict[int, dict[str, Any]], marks: dict[int, str]) -> tuple[Shown, ...]:
     details = telling([[row] for row in rows], settings, seeds=True)
+    numbers = curve_numbers([marks[row.id] for row in rows])
     return tuple(
         Shown(key=row.id, number=number, name=called(row), detail=detail, rows=(row,), figures=_figures((row,)))
-        for number, (row, detail) in enumerate(zip(rows, details, strict=True))
+        for number, row, detail in zip(numbers, rows, details, strict=True)
     )
 
 
-def _groups(groups: list[tuple[RunRow, ...]], settings: dict[int, dict[str, Any]]) -> tuple[Shown, ...]:
+def _groups(groups: list[tuple[RunRow, ...]], settings: dict[int, dict[str, Any]], marks: dict[int, str]) -> tuple[Shown, ...]:
     found = []
-    for number, (group, detail) in enumerate(zip(groups, telling(groups, settings), strict=True)):
+    colours = [{marks[row.id] for row in group} for group in groups]
+    numbers = curve_numbers([one.pop() if len(one) == 1 else "" for one in colours])
+    for number, group, detail in zip(numbers, groups, telling(groups, settings), strict=True):
         alone = len(group) == 1
         name = called(group[0]) if alone else f"{kind(group)} ×{len(group)}"
         key: Hashable = group[0].id if alone else tuple(row.id for row in group)

@@ -48,7 +48,7 @@ AXES = ("epoch", "step", "time (s)")
 
 
 class CompareScreen(Screen):
-    """Shows the runs given to :meth:`compare`, in its order, which decides their colours."""
+    """Shows the runs given to :meth:`compare`, in its order, which decides the colours of those that a person gave none."""
 
     history_wanted = Signal()
     said = Signal(str)

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import QInputDialog, QMenu, QPushButton
 
 from workbench.gui import theme
 from workbench.gui.history.commands import with_tags
-from workbench.gui.history.model import COLOURS
 
 if TYPE_CHECKING:
     from workbench.gui.history.screen import HistoryScreen
@@ -69,7 +68,7 @@ class Actions:
         self._mark(menu, "Pin to the top", "Ctrl+T", lambda: screen.mark("pin", lambda one: replace(one, pinned=not one.pinned)))
         menu.addAction("Tags…").triggered.connect(lambda: self._tags())
         colours = menu.addMenu("Colour")
-        for name in COLOURS:
+        for name in theme.COLOURS:
             action = colours.addAction(name)
             action.triggered.connect(lambda _=False, it=name: screen.mark("colour", lambda one: replace(one, colour=it)))
         colours.addAction("none").triggered.connect(lambda: screen.mark("colour", lambda one: replace(one, colour="")))

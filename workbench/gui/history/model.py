@@ -29,8 +29,6 @@ UNFOLDED = 50
 """So many of the newest experiments are shown with their runs at first, those of sweeps apart."""
 FOUND = 500
 """What a filter finds is unfolded up to so many runs."""
-COLOURS = ("blue", "orange", "green", "pink", "ochre", "sky", "violet", "grey")
-"""The names of the theme's curve colours, which a person may give to runs."""
 ALWAYS = ("starred", "pinned", "colour", "message", "tag")
 """Fields that are read with every line, whichever columns are chosen."""
 CURVE = Field(name="curve", title="Loss curve", help="The training loss from first to last step.", kind="text", sql="NULL")
@@ -285,8 +283,8 @@ class HistoryModel(QAbstractTableModel):
             return self.curves.get(entry.run) if one is CURVE else self._share(one, value)
         if role == Qt.ItemDataRole.ToolTipRole:
             return plain_tooltip(held.get("message") or (str(value) if one.kind in ("text", "tags", "date") and value else ""))
-        if role == Qt.ItemDataRole.DecorationRole and one is NAME and held.get("colour") in COLOURS:
-            return QColor(theme.current().curves[COLOURS.index(held["colour"])])
+        if role == Qt.ItemDataRole.DecorationRole and one is NAME and held.get("colour") in theme.COLOURS:
+            return QColor(theme.current().curves[theme.COLOURS.index(held["colour"])])
         return None
 
     def _of_group(self, group: Group, line: int, one: Field, role: int) -> Any:
