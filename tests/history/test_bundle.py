@@ -23,7 +23,7 @@ from workbench.config import RunConfig
 from workbench.driver import Control
 from workbench.errors import CannotWrite, CheckpointError, HistoryError, WorkbenchError
 from workbench.experiment import resume, run_experiment
-from workbench.history import changes
+from workbench.history import bundle_checks, changes, unbundle
 from workbench.history.bundle import FILES, HERE_ALONE, MANIFEST, ROWS, TABLES, is_bundle, write_experiment
 from workbench.history.database import files_folder, now, open_database, open_for_reading, writing
 from workbench.history.doctor import examine, usage
@@ -103,6 +103,24 @@ def content(path: Path) -> dict[str, list[str]]:
                 kept = {name: value for name, value in row.items() if name not in OWN}
                 found.setdefault(table, []).append(repr(sorted(kept.items())))
     return {table: sorted(lines) for table, lines in found.items()}
+
+
+def test_that_others_write_while_a_file_is_read(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, written, read = tmp_path / "other.db", list[str](), bundle_checks.rows
+    History(path).close()
+
+    def beside(*given: Any) -> Any:
+        for table, row in read(*given):
+            with closing(open_database(path)) as database:
+                database.execute("PRAGMA busy_timeout = 0")
+                with writing(database):
+                    database.execute("INSERT OR REPLACE INTO filters VALUES ('mine', 'T > 1', '')")
+            written.append(table)
+            yield table, row
+
+    monkeypatch.setattr(unbundle, "rows", beside)
+    assert import_into(path, bundle).runs
+    assert {"runs", "params", "metrics", "artefacts"} <= set(written)
 
 
 def test_that_every_table_of_the_schema_goes_along_or_is_of_one_history_alone(source: Path) -> None:

@@ -1,19 +1,22 @@
 """Takes the experiments of a file into a history, with nothing lost, nothing doubled and nothing overwritten.
 
 The file may come from anybody. It is read twice: first all of it is held against its manifest and each row against what a
-row can be, then it is entered in one transaction. Its rows are data to statements of ours; no SQL of its own is run, nothing
+row can be, then its rows are set down in temporary tables, and from there entered in one transaction, for which others that
+write do not wait long. Its rows are data to statements of ours; no SQL of its own is run, nothing
 is unpickled, and its files stand where their runs' names, which are checked, put them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import secrets
 import shutil
+import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +43,10 @@ from workbench.history.database import empty_history, files_folder, writing
 from workbench.paths import free_space
 
 BATCH = 5_000
+STAGED = (
+    "params", "points", "metrics", "nonfinite", "summary", "results", "corrections", "predictions", "tags", "marks", "bin"
+)  # fmt: skip
+"""Tables that name no other row than a run, ``run``: most rows are theirs."""
 UNKNOWN = 2**62
 """Stands for a past run that the file names and does not hold: no history has it, and a launch says so."""
 
@@ -151,14 +158,12 @@ def _enter(
 ) -> Brought:
     """One transaction: rows, then the files at their places, then the commit."""
     placed: list[Path] = []
+    entering = _Entering(database)
     try:
+        with archive.open(ROWS) as part:
+            entering.take(rows(iter(lambda: part.readline(MOST_LINE), b""), _columns(database)))
         with writing(database):
-            entering = _Entering(database)
-            with archive.open(ROWS) as part:
-                for table, row in rows(iter(lambda: part.readline(MOST_LINE), b""), _columns(database)):
-                    entering.take(table, row)
-            entering.flush()
-            entering.renumber()
+            entering.enter()
             keep_thinned(database, thinned(database, entering.new_runs))
             wanted = {path for run, files in content.files.items() if run not in entering.there["runs"] for path in files}
             if missing := wanted - set(unpacked):
@@ -172,6 +177,12 @@ def _enter(
         if isinstance(error, OSError):
             raise CannotWrite(f"the files cannot be put beside {history} ({error.strerror}; {free_space(history)})") from None
         raise
+    finally:
+        entering.close()
+
+
+def _stored(table: str, name: str, row: dict[str, Any]) -> Any:
+    return logits_of(row) if (table, name) == ("predictions", "logits") else row.get(name)
 
 
 def _place(folder: Path, files: Mapping[str, Path], placed: list[Path]) -> None:
@@ -209,37 +220,68 @@ class _Entering:
         self._database = database
         self._numbers: dict[str, dict[int, int]] = {"sweeps": {}, "experiments": {}, "runs": {}}
         self.there: dict[str, set[int]] = {"sweeps": set(), "experiments": set(), "runs": set()}
-        self._waiting: tuple[str, list[list[Any]]] = ("", [])
+        self._rows: list[tuple[str, dict[str, Any]]] = []
+        columns = _columns(database)
+        self._columns = {table: ["run", *sorted(columns[table] - {"run"})] for table in STAGED}
+        for table, names in self._columns.items():  # without types: a value stays what it is in the file
+            database.execute(f"CREATE TEMP TABLE staged_{table} ({', '.join(names)})")
+        database.execute("CREATE TEMP TABLE numbers (before INTEGER PRIMARY KEY, now INTEGER)")
 
-    def take(self, table: str, row: dict[str, Any]) -> None:
-        """Enter a row, sooner or later."""
+    def close(self) -> None:
+        """Give back what the rows took."""
+        for table in ("numbers", *(f"staged_{table}" for table in STAGED)):
+            self._database.execute(f"DROP TABLE IF EXISTS temp.{table}")
+
+    def take(self, told: Iterable[tuple[str, dict[str, Any]]]) -> None:
+        """Set rows down without touching the history; :class:`CannotWrite` where there is no room for them."""
+        try:
+            self._database.execute("BEGIN")
+            for table, group in itertools.groupby(told, key=lambda one: one[0]):
+                if table not in STAGED:
+                    self._rows += group
+                    continue
+                names = self._columns[table]
+                sql = f"INSERT INTO staged_{table} VALUES ({', '.join('?' * len(names))})"
+                values = ([_stored(table, name, row) for name in names] for _, row in group)
+                while part := list(itertools.islice(values, BATCH)):
+                    self._database.conn.executemany(sql, part)
+            self._database.execute("COMMIT")
+        except BaseException as error:
+            if self._database.conn.in_transaction:
+                self._database.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                folder = Path(tempfile.gettempdir())
+                raise CannotWrite(f"the rows of the import cannot be set down ({error}; {free_space(folder)})") from None
+            raise
+
+    def enter(self) -> None:
+        """Enter what was taken, in the transaction under way."""
+        for table, row in self._rows:
+            self._enter(table, row)
+        values = [(before, now) for before, now in self._numbers["runs"].items() if before not in self.there["runs"]]
+        self._database.conn.executemany("INSERT INTO temp.numbers VALUES (?, ?)", values)
+        for table, names in self._columns.items():
+            self._database.execute(
+                f"INSERT INTO main.{table} ({', '.join(names)}) SELECT n.now, {', '.join(f's.{name}' for name in names[1:])}"
+                f" FROM temp.staged_{table} s JOIN temp.numbers n ON n.before = s.run ORDER BY s.rowid"
+            )
+        self._renumber()
+
+    def _enter(self, table: str, row: dict[str, Any]) -> None:
         if table in self._numbers:
-            self._take_numbered(table, row)
+            self._enter_numbered(table, row)
             return
         if row.get("child", row.get("run")) in self.there["runs"] and (
             table != "members" or row["experiment"] in self.there["experiments"]
         ):
             return
         if table == "members" and row["experiment"] in self.there["experiments"]:
-            self.flush()
             row["position"] = self._after(self._numbers["experiments"][row["experiment"]])
-        if table == "predictions":
-            row["logits"] = logits_of(row)
         row = self._anew(row)
         sql = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"
-        if sql != self._waiting[0] or len(self._waiting[1]) >= BATCH:
-            self.flush()
-            self._waiting = (sql, [])
-        self._waiting[1].append(list(row.values()))
+        self._database.execute(sql, list(row.values()))
 
-    def flush(self) -> None:
-        """Enter what waits."""
-        sql, values = self._waiting
-        if values:
-            self._database.conn.executemany(sql, values)
-        self._waiting = ("", [])
-
-    def _take_numbered(self, table: str, row: dict[str, Any]) -> None:
+    def _enter_numbered(self, table: str, row: dict[str, Any]) -> None:
         number = row.pop("id")
         here = _here(self._database, table, row["uid"])
         if here is not None:
@@ -261,7 +303,7 @@ class _Entering:
         sql = "SELECT coalesce(max(position) + 1, 0) FROM members WHERE experiment = ?"
         return int(self._database.execute(sql, [experiment]).fetchone()[0])
 
-    def renumber(self) -> None:
+    def _renumber(self) -> None:
         """Give the runs that recipes and environments name the numbers they have here."""
         runs = self._numbers["runs"]
 
