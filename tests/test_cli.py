@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 
 from tests.distill.data_files import digit_pictures
 from tests.experiments import DIVERGING, TINY, launch, tiny, tree
+from tests.teacher_files import written
 from workbench.cli import cli
 from workbench.cli.tables import table
 from workbench.history import reading
@@ -312,6 +313,40 @@ class TestImport:
         assert (result.exit_code, result.stdout) == (2, "")
         assert "does not fit the model: " in result.stderr
         assert len(shown("runs")) == 4
+
+    def test_that_a_teacher_from_elsewhere_is_looked_at_mapped_and_entered(self, folder: Path) -> None:
+        written(folder / "linear.onnx", order=[*range(1, 10), 0])
+        looked = workbench("import", "linear.onnx", "--look")
+        assert looked.exit_code == 0, looked.stderr
+        assert looked.stdout.splitlines()[0] == "0  0"
+        assert not (folder / "experiments.db").exists()
+        right = [argument for number in range(10) for argument in ("--map", f"{number}={(number - 1) % 10}")]
+        found = json.loads(workbench("import", "linear.onnx", "--look", "--json", *right).stdout)
+        assert found["figures"]["val_accuracy"] > 0.85
+        assert "is right in" in found["words"]
+        entered = workbench("import", "linear.onnx", *right, "--name", "linear", "--json")
+        assert entered.exit_code == 0, entered.stderr
+        row = json.loads(entered.stdout)
+        assert (row["role"], row["model"], row["val_accuracy"]) == ("teacher", "onnx", found["figures"]["val_accuracy"])
+        assert workbench("run", "../tiny.toml", "--set", "teachers=[{run=1}]").exit_code == 0
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--torchvision", "resnet81"], "workbench: torchvision: there is no architecture 'resnet81' (did you mean"),
+            (["linear.onnx", "--map", "three"], "workbench: --map takes CLASS=OUTPUT, such as cat=tabby, not 'three'"),
+            (["linear.onnx", "--map", "3=cat"], "workbench: classes: the teacher has no output 'cat' to stand for 3;"),
+            (["linear.onnx", "--names", "none.txt"], "workbench: names: none.txt cannot be read: No such file"),
+            (["linear.onnx", "--set", "elsewhere=3"], "workbench: elsewhere: must be a table of settings"),
+            (["--mlflow", "x", "--map", "3=4"], "workbench: these runs bring their own settings; leave --set, --map"),
+            ([], "workbench: say what to import: a FILE, --torchvision NAME,"),
+        ],
+    )
+    def test_that_what_is_wrong_is_said_in_a_sentence(self, folder: Path, arguments: list[str], said: str) -> None:
+        written(folder / "linear.onnx")
+        result = workbench("import", *arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.splitlines()[-1].startswith(said)
 
 
 class TestBias:

@@ -120,6 +120,8 @@ class ModelConfig:
         given = self.options
         if self.model == "torchvision":
             return str(given["architecture"])
+        if self.model == zoo.ONNX.name:
+            return zoo.ONNX.name
         short = [f"{value}" for key, value in given.items() if isinstance(value, int) and not isinstance(value, bool)]
         if self.model == "cnn":
             *short, convolutions = short
@@ -207,6 +209,52 @@ class CombinationConfig(_Checked):
         "p-q", label="Combine by", help="Minimise KL(p, q) as in the paper, towards the arithmetic mean of what the models say, "
         "or KL(q, p), towards the geometric one.", choices=("p-q", "q-p"), advanced=True,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ElsewhereConfig(_Checked):
+    """How a teacher from elsewhere is asked: how it sees the data's images, and which outputs stand for which class."""
+
+    source: str = setting("", label="From", help="The file or the name of the weights it came from.")
+    logits: int = setting(0, label="Its outputs", help="How many outputs it has.", low=0, high=1_000_000)
+    outputs: tuple[int | str, ...] = setting(
+        (), label="Classes",
+        help="For each class of the data the number of the output that stands for it; of several, such as 281+282, the "
+        "probabilities are added.",
+    )  # fmt: skip
+    size: int = setting(
+        0, label="Image side", help="Side of the images it takes; 0: as the data's are.", unit="px", low=0, high=2048
+    )
+    channels: int = setting(0, label="Channels", help="1 for grey, 3 for colour, 0 for as the data's are.", low=0, high=3)
+    pixels: str = setting(
+        "0..1", label="Pixels", help="How pixels come to it: from 0 to 1, 0 to 255 or -1 to 1; imagenet: less ImageNet's mean "
+        "and by its deviation; standardised: as models that are trained here get this data.",
+        choices=("0..1", "0..255", "-1..1", "imagenet", "standardised"),
+    )  # fmt: skip
+    gives: str = setting(
+        "logits", label="It gives", help="Logits, or probabilities that sum to 1.", choices=("logits", "probabilities")
+    )
+    output: str = setting("", label="Output", help="The name of the output that is meant, of an ONNX file with several.")
+    resize: int = setting(
+        0, label="First scaled to", help="Side to which images are scaled before the middle is cut out; 0: nothing is cut off.",
+        unit="px", low=0, high=2048, advanced=True,
+    )  # fmt: skip
+    interpolation: str = setting(
+        "bilinear", label="Scaled by", help="How images are scaled.", choices=("bilinear", "bicubic"), advanced=True
+    )
+    transpose: bool = setting(False, label="Transposed", help="It takes rows for columns.", advanced=True)
+    invert: bool = setting(False, label="Inverted", help="It takes dark on light for light on dark.", advanced=True)
+
+    def __post_init__(self) -> None:
+        _Checked.__post_init__(self)
+        if self.channels == 2:
+            raise ConfigError("channels", "must be 0, 1 or 3, not 2")
+        if self.resize and self.resize < self.size:
+            raise ConfigError("resize", f"must be 0 or at least the side of {self.size} that is cut out")
+
+    def numbers(self) -> tuple[tuple[int, ...], ...]:
+        """The outputs that stand for each class; none for a class that nothing stands for."""
+        return tuple(tuple(int(part) for part in str(item).split("+") if part) for item in self.outputs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -416,7 +464,8 @@ class RunConfig:
     """One model trained once. ``distillation`` is None for whoever learns from hard targets alone.
 
     ``specialist`` is set for a specialist, whose parent is its generalist; ``combination`` for whoever learns from a
-    generalist and its specialists, its parents in that order, and for these themselves, together as one model.
+    generalist and its specialists, its parents in that order, and for these themselves, together as one model; ``elsewhere``
+    for a teacher that was trained elsewhere on other classes or images.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -426,6 +475,7 @@ class RunConfig:
     distillation: DistillationConfig | None = None
     specialist: SpecialistConfig | None = None
     combination: CombinationConfig | None = None
+    elsewhere: ElsewhereConfig | None = None
     seed: int = setting(0, label="Seed", help="Initial weights, order, jitter and the fraction's cases.", low=0, high=2**31 - 1)
 
     @classmethod
@@ -506,6 +556,7 @@ _PARTS: dict[str, type] = {
     "specialist_training": TrainingConfig,
     "specialist": SpecialistConfig,
     "combination": CombinationConfig,
+    "elsewhere": ElsewhereConfig,
 }
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from workbench.bias import unseen_figures
-from workbench.config import ModelConfig, RunConfig, SpecialistConfig
+from workbench.config import ElsewhereConfig, ModelConfig, RunConfig, SpecialistConfig
 from workbench.distill import checkpoints
 from workbench.distill.data import ResidentData
 from workbench.distill.ensembles import Ensemble
@@ -492,7 +492,11 @@ def _unseen(job: Job, on_validation: torch.Tensor, on_test: torch.Tensor) -> dic
 
 
 def about_weights(
-    data: ResidentData, model: ModelConfig, epoch: int, specialist: SpecialistConfig | None = None
+    data: ResidentData,
+    model: ModelConfig,
+    epoch: int,
+    specialist: SpecialistConfig | None = None,
+    elsewhere: ElsewhereConfig | None = None,
 ) -> dict[str, object]:
     """What stands beside weights in their file: the model, the images and classes they are for."""
     return {
@@ -503,7 +507,7 @@ def about_weights(
         "deviation": data.deviation.flatten().tolist(),
         "dataset": data.name,
         "epoch": epoch,
-    } | ({"specialist": asdict(specialist)} if specialist else {})
+    } | {key: asdict(part) for key, part in (("specialist", specialist), ("elsewhere", elsewhere)) if part}
 
 
 def _write_weights(under_way: UnderWay, trainer: Trainer, weights: dict[str, torch.Tensor]) -> None:

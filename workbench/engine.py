@@ -23,6 +23,7 @@ from workbench.config import (
     CombinationConfig,
     DataConfig,
     DistillationConfig,
+    ElsewhereConfig,
     ExperimentConfig,
     ModelConfig,
     RunConfig,
@@ -33,6 +34,7 @@ from workbench.config import (
 )
 from workbench.distill import checkpoints, sources
 from workbench.distill.data import ResidentData, class_numbers, resident, transfer_cases, with_own
+from workbench.distill.elsewhere import brought_in, shape_seen
 from workbench.distill.ensembles import Ensemble, LogitCache, combined_logits, targets_for
 from workbench.distill.evaluation import logits_in_batches, logits_on
 from workbench.distill.models import ModelSize, build, model_size
@@ -54,6 +56,7 @@ from workbench.errors import CheckpointError, ConfigError, DataError, WorkbenchE
 from workbench.history.reading import PastRun, StoredFile
 from workbench.history.writing import History
 from workbench.plan import PlannedRun
+from workbench.zoo import ONNX
 
 SMALL_STEP = 1e8
 """Multiply-adds of a step below which a second thread gains little on a quiet machine and loses much on a busy one, where
@@ -251,7 +254,13 @@ class Engine:
             self.own(config.data, config.transfer.images, tell)
         for index, group in enumerate(config.teachers):
             if group.run:
-                self._check_past(f"teachers.{index}.run", past, group.run, config.data, data)
+                run = self._check_past(f"teachers.{index}.run", past, group.run, config.data, data)
+                if config.specialists and run.config.elsewhere:
+                    raise ConfigError(
+                        f"teachers.{index}.run",
+                        f"run {group.run} was trained elsewhere, so specialists cannot begin with its weights; pick a teacher "
+                        "that was trained here as their generalist",
+                    )
             else:
                 self.size(group.model, data, f"teachers.{index}")
         self.size(config.student, data, "student")
@@ -284,7 +293,9 @@ class Engine:
                     f"“{twice}” has the same classes as “{there}”, subset {first + 1}; leave one of them out",
                 )
 
-    def _check_past(self, path: str, past: Callable[[int], PastRun], number: int, config: DataConfig, data: ResidentData) -> None:
+    def _check_past(
+        self, path: str, past: Callable[[int], PastRun], number: int, config: DataConfig, data: ResidentData
+    ) -> PastRun:
         try:
             run = past(number)
         except WorkbenchError as error:
@@ -297,7 +308,8 @@ class Engine:
             raise ConfigError(path, f"run {number} is {run.status}; pick a finished run, see `workbench runs`")
         theirs = run.config.data
         if run.dataset_digest == data.digest:
-            if (theirs.split_seed, theirs.validation_fraction) != (config.split_seed, config.validation_fraction):
+            split = (theirs.split_seed, theirs.validation_fraction)
+            if not run.config.elsewhere and split != (config.split_seed, config.validation_fraction):
                 raise ConfigError(
                     path,
                     f"run {number} has trained on cases that are kept for validation here; set data.split_seed to "
@@ -319,6 +331,7 @@ class Engine:
             raise ConfigError(path, f"the weights of run {number} are gone: {error.strerror}; pick another run") from None
         except CheckpointError as error:
             raise ConfigError(path, str(error)) from None
+        return run
 
     def size(self, model: ModelConfig, data: ResidentData, path: str = "model") -> ModelSize:
         """Parameters and multiply-adds of a model on this data; a :class:`ConfigError` at ``path`` where it does not fit."""
@@ -326,6 +339,14 @@ class Engine:
             return model_size(model, data.shape, len(data.classes))
         except WorkbenchError as error:
             raise type(error)(path, getattr(error, "reason", str(error))) from None
+
+    def run_size(self, config: RunConfig, data: ResidentData) -> ModelSize:
+        """The same of a run's model; the multiply-adds of an ONNX file are not known, 0."""
+        if config.elsewhere is None:
+            return self.size(config.model, data)
+        if config.model.model == ONNX.name:
+            return ModelSize(config.model.options["weights"], 0)
+        return model_size(config.model, shape_seen(config.elsewhere, data.shape), config.elsewhere.logits)
 
     def transfer(self, config: ExperimentConfig, data: ResidentData) -> tuple[int, tuple[int, ...]]:
         """How many cases of the data set the student would see, in all and of each class."""
@@ -410,9 +431,23 @@ class Engine:
             raise CheckpointError(
                 f"run {stored.run} was trained on other pixels than {data.name} gives now: pick another teacher"
             )
-        model = build(ModelConfig(**about["model"]), data.shape, len(wanted), self.device)
-        model.load_state_dict(tensors)
-        return model.eval().requires_grad_(False), part
+        elsewhere = ElsewhereConfig(**about["elsewhere"]) if about.get("elsewhere") else None
+        return self.network(ModelConfig(**about["model"]), elsewhere, tensors, data, len(wanted)), part
+
+    def network(
+        self,
+        model: ModelConfig,
+        elsewhere: ElsewhereConfig | None,
+        tensors: dict[str, torch.Tensor],
+        data: ResidentData,
+        classes: int = 0,
+    ) -> nn.Module:
+        """A trained model with its weights, for this data and so many ``classes``, else all; ``elsewhere`` as of the run."""
+        if elsewhere is not None:
+            return brought_in(model, elsewhere, tensors, data, self._most_threads())
+        net = build(model, data.shape, classes or len(data.classes), self.device)
+        net.load_state_dict(tensors)
+        return net.eval().requires_grad_(False)
 
     def subsets(self, generalist: StoredFile, config: SpecialistsConfig, where: DataConfig, seed: int) -> Found:
         """The subsets of classes that a trained generalist's predictions ask for; a :class:`ConfigError` where one is of one

@@ -314,7 +314,7 @@ def _enter(under_way: UnderWay, experiment: int, planned: tuple[PlannedRun, ...]
     entries, notes = [], []
     for item in planned:
         found, note = (item.past_run, "") if item.past_run else engine.stand_in(item, history, data)
-        size = engine.size(item.config.model, data)
+        size = engine.run_size(item.config, data)
         entries.append(
             Entry(
                 role=item.role,

@@ -115,7 +115,7 @@ def summarise(config: ExperimentConfig) -> Callable[[Engine, History], PlanSumma
         data = engine.check(config, history.past_run, download=False)
         planned = plan(config, lambda run: history.past_run(run).config)
         reused = [item.past_run or engine.stand_in(item, history, data, verify=False)[0] for item in planned]
-        sizes = [engine.size(item.config.model, data) for item in planned]
+        sizes = [engine.run_size(item.config, data) for item in planned]
         teachers = [index for index, item in enumerate(planned) if item.role in ("teacher", "generalist")]
         student = engine.size(config.student, data)
         cases, counts = engine.transfer(config, data)

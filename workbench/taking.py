@@ -234,7 +234,10 @@ def _ensemble(engine: Engine, database: Database, history: Path, source: Source)
         return [], []
     if config.combination is not None:
         return [], ["A generalist that asks its specialists is no single network, so its latency is not beside."]
-    stored = [weights for run in parents if (weights := reading.past_run(database, history, run).weights)]
+    past = [reading.past_run(database, history, run) for run in parents]
+    if others := [str(one.run) for one in past if one.config.elsewhere is not None]:
+        return [], [f"The latency of the ensemble is not beside: run {', '.join(others)} came from elsewhere."]
+    stored = [one.weights for one in past if one.weights]
     if len(stored) < len(parents):
         return [], ["The latency of the ensemble is not beside: not all of its weights are kept."]
     try:

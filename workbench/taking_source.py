@@ -102,6 +102,11 @@ def _takeable(past: PastRun) -> None:
         )
     if past.config.specialist is not None:
         raise CheckpointError(f"run {past.run} is a specialist, which answers beside its generalist alone; take a student away")
+    if past.config.elsewhere is not None:
+        raise CheckpointError(
+            f"run {past.run} came from elsewhere, as {past.config.elsewhere.source or 'a file'}, and is taken away as that; "
+            "take a student of it away"
+        )
     if past.status != "done":
         raise CheckpointError(f"run {past.run} is {past.status}; only a finished run can be taken away")
     if past.weights is None:

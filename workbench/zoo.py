@@ -53,6 +53,8 @@ def model(name: str, label: str) -> Callable[[Callable[..., "nn.Module"]], Calla
 
 def spec(name: str, path: str = "model") -> ModelSpec:
     """The model called ``name``; a :class:`ConfigError` at ``path`` names the known ones."""
+    if name == ONNX.name:
+        return ONNX
     if not isinstance(name, str) or name not in MODELS:
         raise ConfigError(path, f"there is no model {name!r}; the models are {', '.join(MODELS)}{closest(str(name), MODELS)}")
     return MODELS[name]
@@ -207,6 +209,20 @@ def resnet(
     from workbench.distill.resnet import ResNet
 
     return ResNet(shape[0], classes, (depth - 2) // 6, width)
+
+
+def _onnx(shape: Shape, classes: int, **options: Any) -> "nn.Module":
+    raise ConfigError("model", "an ONNX file is not trained here; bring it in as a teacher with `workbench import`")
+
+
+ONNX = ModelSpec(
+    "onnx",
+    "ONNX file",
+    "A network that was trained elsewhere and is run by ONNX Runtime; it can only teach.",
+    (Option("weights", int, 0, Setting(label="Weights", help="How many numbers the file has learned.", low=0)),),
+    _onnx,
+)
+"""What stands in the history for an ONNX file; no model of the zoo, for it cannot be trained."""
 
 
 TORCHVISION_CLASSIFIERS = (

@@ -12,6 +12,7 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,8 @@ class Server(http.server.ThreadingHTTPServer):
 
 class Answer(http.server.BaseHTTPRequestHandler):
     server: Server
+    short = 0
+    """So many bytes of each file are left out."""
 
     def do_GET(self) -> None:
         content = self.server.files.get(self.path.rsplit("/", 1)[-1])
@@ -56,7 +59,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         try:
-            self.wfile.write(content)
+            self.wfile.write(content[: len(content) - self.short])
         except OSError:
             self.close_connection = True  # the client has cancelled
 
@@ -64,15 +67,22 @@ class Answer(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Answer) as server:
+@contextmanager
+def serving(answer: type[http.server.BaseHTTPRequestHandler] = Answer) -> Iterator[Server]:
+    """A server on this machine."""
+    with Server(("127.0.0.1", 0), answer) as server:
         server.files = {}
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as server:
+        yield server
 
 
 def md5(content: bytes) -> str:

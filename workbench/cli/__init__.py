@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from workbench import __version__
-from workbench.cli import doing, exchange, reporting, showing, taking
+from workbench.cli import doing, exchange, importing, reporting, showing, taking
 from workbench.cli.options import data_option, history_option
 from workbench.errors import WorkbenchError
 from workbench.history.database import SqliteError
@@ -67,7 +67,7 @@ def cli(ctx: click.Context, history: Path, folders: tuple[Path, ...], device: st
 
 
 for command in (
-    *(doing.run, doing.resume, doing.paper, doing.import_, doing.bias, doing.doctor, exchange.export, exchange.bin_),
+    *(doing.run, doing.resume, doing.paper, importing.import_, doing.bias, doing.doctor, exchange.export, exchange.bin_),
     *(showing.recipes, showing.datasets, showing.runs, showing.show, showing.compare, showing.sweeps, showing.specialists),
     *(reporting.report, showing.curves, taking.take),
 ):

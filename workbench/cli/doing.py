@@ -1,4 +1,4 @@
-"""Commands that train or change a history: run, resume, import, doctor."""
+"""Commands that train or change a history: run, resume, paper, bias, doctor."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench import __version__, ray_executor, search
-from workbench.cli.exchange import import_experiments, import_foreign
 from workbench.cli.options import LARGEST, data_option, device_option, history_option, json_option, training_options
 from workbench.cli.tables import run_object, score_object, scoreboard, sweep_table, table
 from workbench.config import ExperimentConfig
 from workbench.errors import HistoryError, WorkbenchError
 from workbench.history import reading
-from workbench.history.bundle import is_bundle
 from workbench.history.database import SQLITE_VERSION, check_history, open_database, open_for_reading, wal_is_safe
 from workbench.history.doctor import examine, forget_states, usage
 from workbench.history.doctor import repair as repair_history
 from workbench.progress import ProgressPrinter
-from workbench.recipes import key_values, naming, recipe_tables, with_values
+from workbench.recipes import naming, recipe_tables
 from workbench.settings import closest
 from workbench.sweep import expand
 
@@ -56,7 +54,7 @@ def run(
     with naming(recipe, changes):
         experiments = expand(tables)
     check_history(history)
-    settings = _settings(device, threads, folders, share, executor)
+    settings = engine_settings(device, threads, folders, share, executor)
 
     def queue(opened: Any) -> list[int]:
         if "sweep" not in tables:
@@ -103,7 +101,7 @@ def resume(
         over = row.status == "done" and not reading.was_left(database, row.experiment)
     if not epochs and (row.status in ("running", "waiting") or (over and not searching)):
         raise WorkbenchError(f"run {run} is {row.status}" + ("; say with --epochs how far it should go on" if over else ""))
-    settings = _settings(device, threads, folders, share, executor)
+    settings = engine_settings(device, threads, folders, share, executor)
 
     def queue(opened: Any) -> list[int]:
         if epochs:
@@ -162,7 +160,7 @@ def paper(
             missing = next(score.missing for score in board() if score.recipe == recipe)
             tables = recipe_tables(recipe)
             configs = [config for _, config in missing]
-            settings = _settings(device, threads, folders, share, executor)
+            settings = engine_settings(device, threads, folders, share, executor)
             status = max(status, _do(history, settings, _queue_sweep(tables, missing), False, configs, outcome=not as_json))
             if status == 130:
                 ctx.exit(status)
@@ -229,7 +227,7 @@ def bias(
         with held_open(history) as database:
             keep_correction(database, run, None)
         return
-    engine = Engine(EngineSettings(**_settings(device, 0, folders, False)))
+    engine = Engine(EngineSettings(**engine_settings(device, 0, folders, False)))
     with History(history) as opened:
         samples = bias_samples(run)(engine, opened)
     numbers = tuple(class_numbers(names, samples.classes, "--class")) or samples.missing
@@ -259,64 +257,7 @@ def bias(
             click.echo(f"{split:11} {when:7} {errors_at(logits, labels, numbers, shift).words()}")
 
 
-@click.command("import")
-@click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.option("--tensorboard", "events", type=click.Path(path_type=Path), help="Instead the runs of a folder of event files.")
-@click.option("--mlflow", "uri", default="", help="Instead the runs of a tracking store, such as sqlite:///mlflow.db.")
-@click.option(
-    "--set",
-    "changes",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="The model and the data: model.model=mlp, model.units=800, data.dataset=mnist…",
-)
-@click.option("--name", default="", help="How the history calls it; else the file's name.")
-@history_option
-@data_option
-@device_option
-@json_option
-def import_(
-    file: Path | None,
-    events: Path | None,
-    uri: str,
-    changes: tuple[str, ...],
-    name: str,
-    history: Path,
-    folders: tuple[Path, ...],
-    device: str,
-    as_json: bool,
-) -> None:
-    """Enter the experiments of FILE (.distilled, written by `workbench export`), or the weights of FILE (.safetensors, or .pt
-    of plain tensors) as a finished run that can teach. With --tensorboard or --mlflow runs come without weights."""
-    if [file is None, events is None, not uri].count(False) != 1:
-        raise WorkbenchError("say what to import: a FILE, --tensorboard FOLDER, or --mlflow URI")
-    if file is None:
-        if changes:
-            raise WorkbenchError("these runs bring their own settings; leave --set out")
-        import_foreign(events, uri, name, history, as_json)
-        return
-    if is_bundle(file):
-        if changes or name:
-            raise WorkbenchError(f"{file} brings its own settings and names; leave --set and --name out")
-        import_experiments(file, history, as_json)
-        return
-    from workbench.config import RunConfig
-    from workbench.engine import Engine, EngineSettings
-    from workbench.history.writing import History
-    from workbench.importing import import_weights
-
-    check_history(history)
-    engine = Engine(EngineSettings(**_settings(device, 0, folders, False)))
-    config = RunConfig.from_dict(with_values({}, key_values(changes)))
-    engine.data(config.data, ProgressPrinter().tell)
-    with History(history) as opened:
-        run = import_weights(engine, opened, file, config, name)
-        with contextlib.closing(open_for_reading(history)) as database:
-            rows = reading.list_runs(database, [run])
-            click.echo(json.dumps(run_object(database, rows[0])) if as_json else table(rows))
-
-
-def _settings(device: str, threads: int, folders: Sequence[Path], share: bool, executor: str = "local") -> dict[str, Any]:
+def engine_settings(device: str, threads: int, folders: Sequence[Path], share: bool, executor: str = "local") -> dict[str, Any]:
     """The engine's settings, checked."""
     for folder in folders:
         if not folder.is_dir():

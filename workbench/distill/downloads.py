@@ -1,4 +1,4 @@
-"""Downloads of the built-in data sets, from where torchvision says and checked against its MD5s."""
+"""Downloads of the built-in data sets and of weights, from where torchvision says and checked against its hashes."""
 
 from __future__ import annotations
 
@@ -57,37 +57,67 @@ def download(name: str, into: Path, tell: Tell, cancelled: Callable[[], bool]) -
     return place
 
 
-def _fetch(urls: Sequence[str], target: Path, text: str, md5: str, tell: Tell, cancelled: Callable[[], bool]) -> None:
-    """The file from the first of ``urls`` that gives it with this MD5."""
+def fetch_file(url: str, path: Path, sha256: str, tell: Tell, cancelled: Callable[[], bool]) -> None:
+    """Fetch one file, whose SHA-256 (hex) begins with ``sha256``, to where none is yet, whole or not at all.
+
+    A :class:`DataError` has the reason where it fails, :class:`Cancelled` is a person's.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as temporary:
+            part = Path(temporary) / path.name
+            _fetch([url], part, path.name, sha256, tell, cancelled, "sha256")
+            os.replace(part, path)
+    except OSError as error:
+        raise DataError(_reason(error)) from None
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 (hex) of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fetch(
+    urls: Sequence[str],
+    target: Path,
+    text: str,
+    digest: str,
+    tell: Tell,
+    cancelled: Callable[[], bool],
+    kind: str = "md5",
+) -> None:
+    """The file from the first of ``urls`` that gives it with this hash of a kind, or one that begins so."""
     reasons = []
     for url in urls:
+        counting = hashlib.new(kind, usedforsecurity=False)
         try:
-            found = _fetch_one(url, target, f"Downloading {text}", tell, cancelled)
+            _fetch_one(url, target, f"Downloading {text}", tell, cancelled, counting)
         except (OSError, http.client.HTTPException) as error:
             reasons.append(f"{url}: {_reason(error)}")
             continue
-        if found == md5:
+        if counting.hexdigest().startswith(digest):
             return
-        reasons.append(f"{url}: what arrived is damaged or another file, by its MD5")
+        reasons.append(f"{url}: what arrived is damaged or another file, by its {kind.upper()}")
     raise DataError("; ".join(reasons))
 
 
-def _fetch_one(url: str, target: Path, text: str, tell: Tell, cancelled: Callable[[], bool]) -> str:
-    """Write what ``url`` gives to ``target``; the MD5 (hex) of it."""
+def _fetch_one(url: str, target: Path, text: str, tell: Tell, cancelled: Callable[[], bool], counting: hashlib._Hash) -> None:
+    """Write what ``url`` gives to ``target``, and hash it."""
     stop_if(cancelled, text)
     tell(text, 0, 0, "bytes")
-    md5 = hashlib.md5(usedforsecurity=False)
     request = urllib.request.Request(url, headers={"User-Agent": "distillation-workbench"})
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer, open(target, "wb") as file:
         length = answer.headers.get("Content-Length", "")
         total, done = int(length) if length.isdecimal() else 0, 0
         while chunk := answer.read(CHUNK):
             file.write(chunk)
-            md5.update(chunk)
+            counting.update(chunk)
             done += len(chunk)
             tell(text, done, total, "bytes")
             stop_if(cancelled, text)
-    return md5.hexdigest()
+    if done < total:
+        raise OSError(f"the connection ended after {done:,} of {total:,} bytes")
 
 
 def _unzip(archive: Path, into: Path, cancelled: Callable[[], bool]) -> None:

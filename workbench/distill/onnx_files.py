@@ -63,7 +63,7 @@ def onnx_model(program: torch.export.ExportedProgram, about: Mapping[str, str]) 
         raise WorkbenchError(
             f"weights of {held / 1e9:.1f} GB do not fit into an ONNX file, which holds less than 2.1 GB; choose another form"
         )
-    with _needing_onnx(), warnings.catch_warnings():
+    with needing_onnx(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter's own libraries, which a person can do nothing about
         import onnx
 
@@ -91,7 +91,7 @@ def onnx_model(program: torch.export.ExportedProgram, about: Mapping[str, str]) 
 
 def small_model(model: onnx.ModelProto) -> bytes:
     """The same with its layers' weights in 8 bits (dynamic quantisation), as the bytes of a file."""
-    with _needing_onnx():
+    with needing_onnx():
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with tempfile.TemporaryDirectory() as folder, _quiet_logging():
@@ -102,7 +102,7 @@ def small_model(model: onnx.ModelProto) -> bytes:
 
 def session(content: bytes, threads: int = 0) -> onnxruntime.InferenceSession:
     """An ONNX file in ONNX Runtime on the CPU, by default on all of its cores."""
-    with _needing_onnx():
+    with needing_onnx():
         import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -129,7 +129,8 @@ def latencies(models: Sequence[bytes], images: np.ndarray, batch: int, threads: 
 
 
 @contextlib.contextmanager
-def _needing_onnx() -> Iterator[None]:
+def needing_onnx() -> Iterator[None]:
+    """Where ONNX's libraries are not installed: a sentence that says which."""
     try:
         yield
     except ImportError as error:

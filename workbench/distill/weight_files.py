@@ -27,11 +27,12 @@ SHOWN = 5
 
 
 def read_weights(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of a weight file in the names, shapes and types of ``wanted``, a model's ``state_dict()``.
+    """The tensors of a weight file, :func:`fitting` a model's ``state_dict()``."""
+    return fitting(path, read_tensors(path), wanted)
 
-    Raises :class:`CheckpointError` of one sentence where the file is none, holds more than tensors, or does not fit: then
-    the first five mismatches are named.
-    """
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a weight file; a :class:`CheckpointError` of one sentence where it is none or holds more than tensors."""
     try:
         size = path.stat().st_size
     except OSError as error:
@@ -39,12 +40,10 @@ def read_weights(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if not path.is_file() or not 0 < size <= LARGEST:
         raise CheckpointError(f"{path} is no weight file: it is {'a folder' if path.is_dir() else 'empty or too large'}")
     if path.suffix == ".safetensors":
-        found = _safetensors(path)
-    elif path.suffix in PICKLES:
-        found = _in_a_child(path)
-    else:
-        raise CheckpointError(f"{path} is no weight file: its name must end in .safetensors, {', '.join(PICKLES)}")
-    return _fitting(path, found, wanted)
+        return _safetensors(path)
+    if path.suffix in PICKLES:
+        return _in_a_child(path)
+    raise CheckpointError(f"{path} is no weight file: its name must end in .safetensors, {', '.join(PICKLES)}")
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
@@ -101,7 +100,13 @@ safetensors.torch.save_file(kept, sys.argv[2])
 """
 
 
-def _fitting(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def fitting(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A file's tensors in the names, shapes and types of ``wanted``; a :class:`CheckpointError` names the first five mismatches.
+
+    Batch norm's count of batches, which old files lack and nothing here depends on, is then 0.
+    """
+    counts = [name for name in wanted if name.endswith("num_batches_tracked") and name not in found]
+    found = {**found, **{name: torch.zeros((), dtype=torch.int64) for name in counts}}
     wrong = [f"{name} is missing" for name in wanted if name not in found]
     wrong += [f"{name} is not known" for name in found if name not in wanted]
     for name in wanted:
