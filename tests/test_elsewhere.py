@@ -19,12 +19,14 @@ from onnx import TensorProto
 from tests.experiments import engine, launch, rows, tiny, tree
 from tests.teacher_files import CLASSES, linear, with_weights_in, written
 from workbench.bringing import Found, Wanted
-from workbench.config import DataConfig, ElsewhereConfig, ModelConfig
+from workbench.config import DataConfig, ElsewhereConfig, ModelConfig, TeacherConfig
 from workbench.distill.elsewhere import Elsewhere
 from workbench.distill.models import build
 from workbench.distill.onnx_teacher import OnnxNet
 from workbench.errors import CheckpointError, ConfigError, WorkbenchError
-from workbench.history.database import open_for_reading
+from workbench.history.bundle import write_experiment
+from workbench.history.database import open_database, open_for_reading
+from workbench.history.unbundle import read_experiment
 from workbench.history.writing import History
 from workbench.importing import bring, look
 from workbench.taking import Wanted as WantedAway
@@ -319,6 +321,19 @@ class TestInTheHistory:
             taken = take_away(cpu_engine((), 1), database, history.path, wanted)
         assert taken.compared.same
         assert f"run {run} came from elsewhere" in " ".join(taken.notes)
+
+    def test_that_it_teaches_in_another_history_too(self, history: History, tmp_path: Path) -> None:
+        launch(history, tiny())
+        run = bring(engine(), history, Wanted(file=written(tmp_path / "linear.onnx")))
+        assert history.experiment_config(2).teachers == (TeacherConfig(run=run),)
+        with closing(open_for_reading(history.path)) as database:
+            bundle = write_experiment(database, history.path, [2], tmp_path / "one.distilled").path
+        other = tmp_path / "other.db"
+        with closing(open_database(other)) as database:
+            read_experiment(database, other, bundle)
+        with History(other) as there:
+            assert there.experiment_config(1).teachers == (TeacherConfig(run=1),)
+            assert launch(there, tiny(teachers=[{"run": 1}]))[0] == "done"
 
     def test_that_it_teaches_whatever_the_split(self, history: History, tmp_path: Path) -> None:
         run = bring(engine(), history, Wanted(file=written(tmp_path / "linear.onnx")))

@@ -133,8 +133,9 @@ def bring(
             parameters=size.parameters,
             multiply_adds=size.multiply_adds or None,
         )
-        teacher = TeacherConfig() if config.model.model == ONNX.name else TeacherConfig(model=config.model)
-        around = ExperimentConfig(name=wanted.name or opened.title, data=config.data, teachers=(teacher,))
+        around = ExperimentConfig(
+            name=wanted.name or opened.title, data=config.data, teachers=(TeacherConfig(model=config.model),)
+        )
         return history.import_run(around, entry, imported)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QProcess, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontDatabase, QGuiApplication
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -29,6 +28,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench.gui.child import Child
 from workbench.gui.exchange import file_stem, with_suffix
 from workbench.gui.forms import label
 from workbench.takeaway import COLUMNS, FORMS, Taken
@@ -50,14 +50,11 @@ class TakeDialog(QDialog):
         self._run, self._stem = run, file_stem(f"{name} {run}", "student")
         self._given = {"history": str(history.absolute()), "folders": [str(folder) for folder in folders], "threads": threads}
         self._wanted: dict[str, Any] = {}
-        self._unread = b""
         self._answered = False
         self.taken: Taken | None = None
-        self.process = QProcess(self)
-        self.process.setProcessChannelMode(QProcess.ProcessChannelMode.SeparateChannels)
-        self.process.readyReadStandardOutput.connect(self._read)
-        self.process.finished.connect(lambda *_: self._ended())
-        self.process.errorOccurred.connect(self._not_started)
+        self._child = Child("workbench.taking_process", self)
+        self._child.heard.connect(self._hear)
+        self._child.over.connect(self._over)
         layout = QVBoxLayout(self)
         layout.addLayout(self._choice())
         layout.addWidget(self._progress())
@@ -156,7 +153,7 @@ class TakeDialog(QDialog):
     @property
     def ended(self) -> bool:
         """Whether no work is under way."""
-        return self.process.state() == QProcess.ProcessState.NotRunning
+        return self._child.ended
 
     def _show_form(self) -> None:
         form = self.form.currentData()
@@ -188,17 +185,16 @@ class TakeDialog(QDialog):
         return box.clickedButton() is replace
 
     def _start(self, *, force: bool = False) -> None:
-        self._unread, self._answered = b"", False
+        self._answered = False
         self.result_part.hide()
         self.step.setText("starting")
         self._busy(True)
-        wishes = self._given | {"wanted": self._wanted | {"force": force}}
-        self.process.start(sys.executable, ["-m", "workbench.taking_process", json.dumps(wishes)])
+        self._child.start(self._given | {"wanted": self._wanted | {"force": force}})
 
     def _give_up(self) -> None:
         self.step.setText("cancelling")
         self.cancel.setEnabled(False)
-        self.process.closeWriteChannel()
+        self._child.give_up()
 
     def reject(self) -> None:
         """Close; what is under way is given up first."""
@@ -216,16 +212,6 @@ class TakeDialog(QDialog):
         self.small.setEnabled(not busy and self.form.currentData() == "onnx")
 
     # Hearing
-
-    def _read(self) -> None:
-        *lines, self._unread = (self._unread + bytes(self.process.readAllStandardOutput().data())).split(b"\n")
-        for line in lines:
-            try:
-                news = json.loads(line)
-            except ValueError:  # a library's own words
-                continue
-            if isinstance(news, dict):
-                self._hear(news)
 
     def _hear(self, news: dict[str, Any]) -> None:
         match news:
@@ -259,16 +245,7 @@ class TakeDialog(QDialog):
         self.figures.setVisible(figures)
         self.result_part.show()
 
-    def _ended(self) -> None:
-        self._read()
-        if not self._answered and self.cancel.isEnabled():
-            last = bytes(self.process.readAllStandardError().data()).decode(errors="replace").strip().splitlines()
-            self._say(f"nothing was written: the process that does it ended ({last[-1] if last else 'it said nothing'})")
-        elif not self._answered:
-            self._say("cancelled; nothing was written")
+    def _over(self, why: str) -> None:
+        if not self._answered:
+            self._say("cancelled; nothing was written" if self._child.given_up else f"nothing was written: {why}")
         self._busy(False)
-
-    def _not_started(self, error: QProcess.ProcessError) -> None:
-        if error == QProcess.ProcessError.FailedToStart:
-            self._say(f"nothing was written: {self.process.errorString()}")
-            self._busy(False)

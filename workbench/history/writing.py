@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import math
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from workbench.config import ExperimentConfig, RunConfig, flat
+from workbench.config import ExperimentConfig, RunConfig, TeacherConfig, flat
 from workbench.errors import CannotWrite, HistoryError
 from workbench.events import Metrics
 from workbench.history.changes import LEFT, mark_interrupted
@@ -439,6 +440,11 @@ class History:
             experiment = self._add_experiment(config.name, json.dumps(config.to_dict()), "done")
             run = self._add_run(experiment, entry, (), imported.weights.parent.name)
             self._add_member(experiment, 0, run, entry.role, reused=False)
+            if entry.config.elsewhere:  # nobody can train it: whoever opens its set-up has it as a teacher
+                again = dataclasses.replace(config, teachers=(TeacherConfig(run=run),))
+                self._database.execute(
+                    "UPDATE experiments SET config = ? WHERE id = ?", [json.dumps(again.to_dict()), experiment]
+                )
             self._keep_file(run, "weights", 0, imported.weights, imported.size, imported.sha256)
             self._database.execute(
                 "UPDATE runs SET status = 'done', message = ?, fingerprint = ?, data_digest = ?, environment = ?,"
