@@ -46,6 +46,7 @@ from workbench.gui.paper.screen import PaperScreen
 from workbench.gui.preferences import Preferences
 from workbench.gui.report.screen import ReportScreen
 from workbench.gui.run_feed import RunFeed
+from workbench.gui.setup.elsewhere_dialog import ElsewhereDialog
 from workbench.gui.setup.screen import SetupScreen
 from workbench.gui.specialists.screen import SpecialistsScreen
 from workbench.gui.sweeps.screen import SweepScreen
@@ -90,6 +91,7 @@ class MainWindow(QMainWindow):
         self._restored_words = ""
         self._sweep_launched = self._engine_there = False
         self.taking: TakeDialog | None = None
+        self.bringing: ElsewhereDialog | None = None
         self.setWindowTitle(f"{history.name} – Distillation workbench")
         self.feed = RunFeed(self)
         self.awake = Awake()
@@ -151,6 +153,7 @@ class MainWindow(QMainWindow):
         self.setup.said.connect(self.banner.say)
         self.setup.past_run_wanted.connect(self._choose_past_set_up)
         self.setup.teachers.past_wanted.connect(self._choose_past_run)
+        self.setup.teachers.elsewhere_wanted.connect(self._bring_teacher)
         self.live.pause_wanted.connect(lambda on: self.executor.pause() if on else self.executor.resume())
         self.live.stop_wanted.connect(lambda: self.executor.stop())
         self.live.results_wanted.connect(self._compare)
@@ -576,15 +579,34 @@ class MainWindow(QMainWindow):
 
     def _take_away(self, run: int, name: str) -> None:
         """Ask into what file a run should go; beside a training one thread does it."""
-        if self.taking is not None:
-            if not self.taking.ended:
-                self.banner.say("The file that was cancelled is still being given up; try again in a moment.")
-                return
-            self.taking.deleteLater()
+        if self._given_up(self.taking):
+            self.taking = TakeDialog(run, name, self.history_path, *self._beside(), self)
+            self.taking.open()
+
+    def _bring_teacher(self) -> None:
+        """Ask for a teacher from elsewhere, for the data that stands in Set up."""
+        data = self.setup.data_config()
+        if data is None:
+            self.banner.say("Something in the set-up is wrong; put it right first, for a teacher is brought in for its data.")
+        elif self._given_up(self.bringing):
+            self.bringing = ElsewhereDialog(data, self.history_path, *self._beside(), self)
+            self.bringing.brought.connect(self._use_as_teacher)
+            self.bringing.brought.connect(lambda *_: self.history.reload())
+            self.bringing.open()
+
+    def _given_up(self, before: TakeDialog | ElsewhereDialog | None) -> bool:
+        """Whether a dialog can take the place of one that was there before, whose work was perhaps cancelled."""
+        if before is not None and not before.ended:
+            self.banner.say("What was cancelled is still being given up; try again in a moment.")
+            return False
+        if before is not None:
+            before.deleteLater()
+        return True
+
+    def _beside(self) -> tuple[tuple[Path, ...], int]:
+        """The data folders, and the threads of work in a process of its own, beside a training one."""
         settings = self.preferences.engine(self._folders, self._device)
-        threads = settings["threads"] or int(self.executor.busy)
-        self.taking = TakeDialog(run, name, self.history_path, settings["folders"], threads, self)
-        self.taking.open()
+        return settings["folders"], settings["threads"] or int(self.executor.busy)
 
     def export_selected(self) -> None:
         """Write the experiments of the selected runs to a file."""
@@ -703,8 +725,9 @@ class MainWindow(QMainWindow):
         preferences.remember_layout(self)
         self.engine_state.setText("stopping with a checkpoint…")
         self.setEnabled(False)
-        if self.taking is not None:
-            self.taking.reject()
+        for dialog in (self.taking, self.bringing):
+            if dialog is not None:
+                dialog.reject()
         if not self.executor.busy:
             self.hide()
         self.executor.close()
@@ -720,8 +743,8 @@ class MainWindow(QMainWindow):
 
     def _ended(self) -> bool:
         threads = (self.executor, self.history_thread, self.worker, self.quick, self.slow)
-        taken = self.taking is None or self.taking.ended
-        return self._closing and taken and all(thread.join(0) for thread in threads)
+        given_up = all(dialog is None or dialog.ended for dialog in (self.taking, self.bringing))
+        return self._closing and given_up and all(thread.join(0) for thread in threads)
 
     def _may_stop(self) -> bool:
         box = QMessageBox(self)

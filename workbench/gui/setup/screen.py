@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench import questions
-from workbench.config import ExperimentConfig, TeacherConfig
+from workbench.config import DataConfig, ExperimentConfig, TeacherConfig
 from workbench.distill.builtin import BUILT_IN
 from workbench.distill.sources import DATASETS
 from workbench.errors import ConfigError, DataError, NotHere
@@ -226,6 +226,10 @@ class SetupScreen(QWidget):
     def add_past_run(self, run: int, words: str) -> None:
         """Add a finished run of the history to the ensemble."""
         self.teachers.add(TeacherConfig(run=run), words)
+
+    def data_config(self) -> DataConfig | None:
+        """The data set that stands on the screen, None where its settings are wrong."""
+        return self._config.data if self._config else None
 
     def set_engine_there(self, there: bool, why_not: str = "") -> None:
         """Say whether the engine answers, and why not."""

@@ -72,6 +72,7 @@ class TeachersPanel(QWidget):
 
     changed = Signal()
     past_wanted = Signal()
+    elsewhere_wanted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +87,11 @@ class TeachersPanel(QWidget):
         self.past_button.setToolTip("Use a finished run of the history as a teacher, as it is.")
         self.past_button.clicked.connect(self.past_wanted)
         buttons.addWidget(self.add_button)
+        self.elsewhere_button = QPushButton("From elsewhere…")
+        self.elsewhere_button.setToolTip("Bring a teacher in: an ONNX file, a file of weights, or torchvision's pretrained ones.")
+        self.elsewhere_button.clicked.connect(self.elsewhere_wanted)
         buttons.addWidget(self.past_button)
+        buttons.addWidget(self.elsewhere_button)
         self._layout.addLayout(buttons)
         self.error = label(role="error", wrap=True)
         self.error.hide()

@@ -1,0 +1,339 @@
+"""Bring a teacher in from elsewhere: choose it, see what of it stands for which class and how good it is, and add it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QFileDialog,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workbench.bringing import BEST, CHOICES, Found, Wanted
+from workbench.class_names import some
+from workbench.config import DataConfig, ElsewhereConfig, ModelConfig
+from workbench.errors import ConfigError
+from workbench.gui.child import Child
+from workbench.gui.exchange import file_stem
+from workbench.gui.forms import Form, label
+from workbench.gui.setup.model_form import ModelForm
+from workbench.gui.setup.outputs_table import OutputsTable
+from workbench.zoo import TORCHVISION_CLASSIFIERS
+
+FILE, TORCHVISION = "file", "torchvision"
+KINDS = {FILE: "A file: ONNX, or weights", TORCHVISION: "torchvision, pretrained"}
+FILES = "Networks and weights (*.onnx *.safetensors *.pt *.pth *.bin *.ckpt)"
+WEIGHTS = (BEST, "IMAGENET1K_V1", "IMAGENET1K_V2", "IMAGENET1K_SWAG_E2E_V1", "IMAGENET1K_SWAG_LINEAR_V1")
+HINTS = {
+    FILE: "ONNX Runtime runs an ONNX file; weights (.safetensors, .pt) are for the model chosen below. Nothing is unpickled.",
+    TORCHVISION: "Trained on ImageNet's thousand classes. Downloaded into the cache folder where they are not there yet, and "
+    "checked by torchvision's hash; or name their file.",
+}
+
+
+class ElsewhereDialog(QDialog):
+    """Emits ``brought`` with the run and words about it once the teacher is in the history. The work is done by
+    :mod:`workbench.importing_process`, one at a time."""
+
+    brought = Signal(int, str)
+
+    def __init__(
+        self, data: DataConfig, history: Path, folders: Sequence[Path], threads: int, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(f"A teacher from elsewhere for {file_stem(Path(data.dataset).name, 'this data')}")
+        self._data = data
+        self._given = {"history": str(history.absolute()), "folders": [str(folder) for folder in folders], "threads": threads}
+        self._child = Child("workbench.importing_process", self)
+        self._child.heard.connect(self._hear)
+        self._child.over.connect(self._over)
+        self._answered = self._filling = self._settings_chosen = self._mapping_chosen = False
+        self.found: Found | None = None
+        columns = QSplitter()
+        columns.setChildrenCollapsible(False)
+        columns.addWidget(_scrolling(self._left()))
+        columns.addWidget(self._right())
+        columns.setSizes([420, 560])
+        layout = QVBoxLayout(self)
+        layout.addWidget(columns, 1)
+        layout.addWidget(self._under_way())
+        layout.addWidget(self._words())
+        layout.addLayout(self._buttons())
+        self.resize(980, 620)
+        self._show_kind()
+        self._show_busy(False)
+
+    # What it is made of
+
+    def _left(self) -> QWidget:
+        self.kind, self.hint = QComboBox(), label("", "faint", wrap=True)
+        self.kind.setAccessibleName("Kind of teacher")
+        self.kind.setToolTip("Where the teacher comes from.")
+        for kind, text in KINDS.items():
+            self.kind.addItem(text, kind)
+        self.file = QLineEdit()
+        self.file.setAccessibleName("File")
+        self.file.setToolTip("The file of the network or of its weights.")
+        self.browse = QPushButton("Browse…")
+        self.browse.setToolTip("Choose the file.")
+        self.browse.clicked.connect(self._browse)
+        row = QHBoxLayout()
+        row.addWidget(self.file, 1)
+        row.addWidget(self.browse)
+        self.architecture = _filtered(TORCHVISION_CLASSIFIERS, "resnet18", "Architecture", "The network's name there.")
+        self.weights = _filtered(WEIGHTS, BEST, "Weights", "Which of torchvision's weights for it; DEFAULT: the best it has.")
+        self.model = ModelForm()
+        self.settings = Form(CHOICES)
+        self.rows = QFormLayout()
+        self.rows.addRow(label("Teacher"), self.kind)
+        self.rows.addRow("", self.hint)
+        self.rows.addRow(label("Architecture"), self.architecture)
+        self.rows.addRow(label("Weights"), self.weights)
+        self.rows.addRow(label("File"), row)
+        self.rows.addRow(label("Model"), self.model)
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.addLayout(self.rows)
+        column.addWidget(label("How it sees the images; found in the teacher where it says so:", "faint", wrap=True))
+        column.addWidget(self.settings)
+        column.addStretch(1)
+        self.kind.currentIndexChanged.connect(lambda _: self._show_kind())
+        for signal in (self.file.textChanged, self.architecture.currentTextChanged, self.weights.currentTextChanged):
+            signal.connect(lambda _: self._other_teacher())
+        self.model.changed.connect(self._other_teacher)
+        self.settings.changed.connect(self._set)
+        return inside
+
+    def _right(self) -> QWidget:
+        self.table = OutputsTable()
+        self.table.changed.connect(self._mapped)
+        return self.table
+
+    def _under_way(self) -> QWidget:
+        self.bar, self.step = QProgressBar(), label("")
+        self.bar.setAccessibleName("Under way")
+        self.bar.setMaximumWidth(260)
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("Give up what is under way; nothing half done is left.")
+        self.cancel.clicked.connect(self._give_up)
+        self.under_way = QWidget()
+        row = QHBoxLayout(self.under_way)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.bar)
+        row.addWidget(self.step, 1)
+        row.addWidget(self.cancel)
+        return self.under_way
+
+    def _words(self) -> QWidget:
+        self.words, self.notes = label("", wrap=True), label("", "faint", wrap=True)
+        self.words.setAccessibleName("How good it is")
+        self.words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.words)
+        column.addWidget(self.notes)
+        return inside
+
+    def _buttons(self) -> QHBoxLayout:
+        self.measure = QPushButton("Look and measure")
+        self.measure.setToolTip("See what of it stands for which class, and how many validation cases it gets right.")
+        self.measure.clicked.connect(lambda: self._start(enter=False))
+        self.add = QPushButton("Add as a teacher")
+        self.add.setProperty("role", "primary")
+        self.add.setToolTip("Keep it in the history as a run, and take it into the ensemble.")
+        self.add.clicked.connect(lambda: self._start(enter=True))
+        self.close_button = QPushButton("Close")
+        self.close_button.setAutoDefault(False)
+        self.close_button.clicked.connect(self.reject)
+        row = QHBoxLayout()
+        row.addWidget(self.measure)
+        row.addStretch(1)
+        row.addWidget(self.add)
+        row.addWidget(self.close_button)
+        return row
+
+    # What a person does
+
+    def _show_kind(self) -> None:
+        kind = self.kind.currentData()
+        self.hint.setText(HINTS[kind])
+        for widget in (self.architecture, self.weights):
+            self.rows.setRowVisible(widget, kind == TORCHVISION)
+        self.file.setPlaceholderText("downloaded where it is not there" if kind == TORCHVISION else "")
+        self._other_teacher()
+
+    def _other_teacher(self) -> None:
+        """Whatever is known is of another one."""
+        weights = self.kind.currentData() == FILE and not self.file.text().strip().endswith(".onnx")
+        self.rows.setRowVisible(self.model, weights)
+        self._settings_chosen = self._mapping_chosen = False
+        self._show_found(None)
+        self.words.setText("")
+        self.notes.setText("")
+        self._show_buttons()
+
+    def _set(self) -> None:
+        if not self._filling:
+            self._settings_chosen = True
+            self._stale()
+
+    def _mapped(self) -> None:
+        self._mapping_chosen = True
+        self._stale()
+
+    def _stale(self) -> None:
+        """What was measured is of other settings."""
+        self.found = None
+        self.settings.check()
+        wrong = self.table.wrong
+        told = f"Choose an output for {some(wrong)}." if wrong else "Look and measure again: something has been changed."
+        self._say(told if self.table.rowCount() else "")
+        self._show_buttons()
+
+    def _browse(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, "The teacher's file", self.file.text(), FILES)
+        if chosen:
+            self.file.setText(chosen)
+
+    def _give_up(self) -> None:
+        self.step.setText("cancelling")
+        self.cancel.setEnabled(False)
+        self._child.give_up()
+
+    def reject(self) -> None:
+        """Close; what is under way is given up first."""
+        if self.ended:
+            super().reject()
+        else:
+            self._give_up()
+            self.hide()
+
+    @property
+    def ended(self) -> bool:
+        """Whether no work is under way."""
+        return self._child.ended
+
+    def wanted(self) -> Wanted:
+        """What stands in the dialog; a :class:`ConfigError` where something of it is wrong."""
+        kind, file = self.kind.currentData(), self.file.text().strip()
+        model = self.model.value()
+        return Wanted(
+            data=self._data,
+            model=ModelConfig(model=model.pop("model"), options=model) if self.model.isVisibleTo(self) else ModelConfig(),
+            file=Path(file).expanduser() if file else None,
+            torchvision=self.architecture.currentText().strip() if kind == TORCHVISION else "",
+            weights=self.weights.currentText().strip(),
+            settings=self.settings.values() if self._settings_chosen else {},
+            mapping=self.table.mapping() if self._mapping_chosen else {},
+        )
+
+    # What is under way
+
+    def _start(self, *, enter: bool) -> None:
+        try:
+            wanted = self.wanted()
+        except ConfigError as error:
+            self._say(f"{error}", wrong=True)
+            return
+        self._answered = False
+        self.step.setText("starting")
+        self.bar.setRange(0, 0)
+        self._show_busy(True)
+        self._child.start(self._given | {"wanted": json.loads(wanted.to_json()), "enter": enter})
+
+    def _hear(self, news: dict[str, Any]) -> None:
+        match news:
+            case {"step": [str(text), int(done), int(total), str(unit)]}:
+                self.bar.setRange(0, 1000 if total else 0)
+                self.bar.setValue(1000 * done // total if total else 0)
+                self.step.setText(f"{text}: {done:,} of {total:,} {unit}" if total else text)
+            case {"found": dict(found)}:
+                self._answered = True
+                self._show_found(Found.from_json(json.dumps(found)))
+            case {"brought": int(run)}:
+                self._answered = True
+                good = f", {self.found.figures['val_accuracy']:.1%} on validation" if self.found and self.found.figures else ""
+                self.brought.emit(run, f"Past run {run}: {self.found.title if self.found else 'from elsewhere'}{good}")
+                self.accept()
+            case {"error": str(text)}:
+                self._say(text, wrong=True)
+
+    def _show_found(self, found: Found | None) -> None:
+        self.found = found
+        self._filling = True
+        plain = asdict(ElsewhereConfig(pixels="standardised" if found else "0..1"))
+        if not self._settings_chosen:
+            self.settings.set_values(dict(found.settings) if found and found.settings else plain)
+        self._filling = False
+        if found is None or not self._mapping_chosen:
+            self.table.show_found(found)
+        if found is not None:
+            self._say(found.words(), wrong=bool(found.missing))
+            self.notes.setText("\n".join(found.notes))
+
+    def _say(self, words: str, *, wrong: bool = False) -> None:
+        self._answered = True
+        full = f"{words[:1].upper()}{words[1:]}"
+        self.words.setText(full if not full or full.endswith(".") else f"{full}.")
+        self.words.setProperty("role", "error" if wrong else "")
+        self.words.style().polish(self.words)
+
+    def _over(self, why: str) -> None:
+        if not self._answered:
+            self._say("Cancelled; nothing was added." if self._child.given_up else f"nothing was added: {why}", wrong=True)
+        self._show_busy(False)
+
+    def _show_busy(self, busy: bool) -> None:
+        self.under_way.setVisible(busy)
+        self.cancel.setEnabled(busy)
+        for widget in (self.kind, self.file, self.browse, self.architecture, self.weights, self.model, self.settings, self.table):
+            widget.setEnabled(not busy)
+        self._show_buttons(busy)
+
+    def _show_buttons(self, busy: bool = False) -> None:
+        named = bool(self.file.text().strip()) or self.kind.currentData() == TORCHVISION
+        self.measure.setEnabled(not busy and named)
+        ready = self.found is not None and not self.found.missing
+        self.add.setEnabled(not busy and ready)
+        (self.add if ready else self.measure).setDefault(True)
+
+
+def _filtered(names: Sequence[str], chosen: str, name: str, about: str) -> QComboBox:
+    """A list that is searched by typing any part of a name."""
+    made = QComboBox()
+    made.setEditable(True)
+    made.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+    made.addItems(list(names))
+    made.setCurrentText(chosen)
+    made.setAccessibleName(name)
+    made.setToolTip(about)
+    if completer := made.completer():
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        completer.setCompletionMode(completer.CompletionMode.PopupCompletion)
+    return made
+
+
+def _scrolling(inside: QWidget) -> QScrollArea:
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setWidget(inside)
+    return area
