@@ -61,6 +61,30 @@ def linear(
     return model
 
 
+def endless() -> onnx.ModelProto:
+    """A network that never answers."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["on_"]), helper.make_node("Identity", ["x"], ["x_"])],
+        "body",
+        [
+            helper.make_tensor_value_info("at", TensorProto.INT64, []),
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("on_", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("x_", TensorProto.FLOAT, None),
+        ],
+    )
+    model = linear()
+    graph = model.graph
+    graph.node.append(helper.make_node("Loop", ["count", "yes", "scores"], ["never"], body=body))
+    graph.initializer.append(numpy_helper.from_array(np.array(2**62), "count"))
+    graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
+    graph.output[0].name = "never"
+    return model
+
+
 def written(path: Path, **about: Any) -> Path:
     """The same as a file."""
     path.write_bytes(linear(**about).SerializeToString())

@@ -323,7 +323,7 @@ class TestImport:
         right = [argument for number in range(10) for argument in ("--map", f"{number}={(number - 1) % 10}")]
         found = json.loads(workbench("import", "linear.onnx", "--look", "--json", *right).stdout)
         assert found["figures"]["val_accuracy"] > 0.85
-        assert "is right in" in found["words"]
+        assert "linear.onnx is right in" in found["words"]
         entered = workbench("import", "linear.onnx", *right, "--name", "linear", "--json")
         assert entered.exit_code == 0, entered.stderr
         row = json.loads(entered.stdout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import pickle
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from onnx import TensorProto
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.experiments import engine, launch, rows, tiny, tree
 from tests.teacher_files import CLASSES, linear, with_weights_in, written
@@ -162,9 +163,18 @@ class TestOnnx:
         assert launch(history, tiny(teachers=[{"run": run}]))[0] == "done"
 
     def test_that_a_copy_of_one_answers_alike(self) -> None:
-        net = OnnxNet(linear().SerializeToString(), "scores", 1)
+        net = OnnxNet(linear().SerializeToString(), "scores")
         images = torch.rand(3, 1, 8, 8)
         assert torch.equal(copy.deepcopy(net)(images), net(images))
+        assert torch.equal(pickle.loads(pickle.dumps(net))(images), net(images))
+
+    def test_that_scores_of_one_place_are_scores(self, tmp_path: Path, plain: float) -> None:
+        model = linear()
+        model.graph.node.append(helper.make_node("Unsqueeze", ["scores", "axes"], ["places"]))
+        model.graph.initializer.append(numpy_helper.from_array(np.array([2, 3]), "axes"))
+        model.graph.output[0].CopyFrom(helper.make_tensor_value_info("places", TensorProto.FLOAT, ["n", 10, 1, 1]))
+        (tmp_path / "places.onnx").write_bytes(model.SerializeToString())
+        assert look(engine(), Wanted(file=tmp_path / "places.onnx")).figures["val_accuracy"] == plain
 
 
 class Says(torch.nn.Module):

@@ -94,7 +94,7 @@ class Found:
             return f"No cases are kept for validation, so how good {self.title} is here is not known."
         size = f"{self.figures['val_size']:,.0f}"
         return (
-            f"{self.title} is right in {self.figures['val_accuracy']:.2%} of the {size} validation cases "
+            f"On validation {self.title} is right in {self.figures['val_accuracy']:.2%} of {size} cases "
             f"({self.figures['val_errors']:,.0f} errors)."
         )
 

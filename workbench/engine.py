@@ -444,7 +444,7 @@ class Engine:
     ) -> nn.Module:
         """A trained model with its weights, for this data and so many ``classes``, else all; ``elsewhere`` as of the run."""
         if elsewhere is not None:
-            return brought_in(model, elsewhere, tensors, data, self._most_threads())
+            return brought_in(model, elsewhere, tensors, data)
         net = build(model, data.shape, classes or len(data.classes), self.device)
         net.load_state_dict(tensors)
         return net.eval().requires_grad_(False)

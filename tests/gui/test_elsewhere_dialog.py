@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtWidgets import QApplication, QFileDialog
 from pytestqt.qtbot import QtBot
 
 from tests.experiments import tree
 from tests.gui.driving import WAIT, launch_and_finish, make_small, wait_checked
-from tests.teacher_files import written
+from tests.teacher_files import endless, written
 from workbench.config import DataConfig
+from workbench.gui import child
 from workbench.gui.main_window import MainWindow
 from workbench.gui.setup.elsewhere_dialog import FILE, TORCHVISION, ElsewhereDialog
 from workbench.history import reading
@@ -77,7 +78,7 @@ def test_that_classes_are_mapped_measured_and_the_teacher_added(
     measure(qtbot, dialog)
     assert dialog.found is not None
     assert dialog.found.figures["val_accuracy"] > 0.85
-    assert "of the 130 validation cases" in dialog.words.text()
+    assert "% of 130 cases (" in dialog.words.text()
     assert dialog.add.isDefault()
     assert not (tmp_path / "history" / "experiments.db").exists()
     with qtbot.waitSignal(dialog.brought, timeout=LONG) as brought:
@@ -106,7 +107,7 @@ def test_that_a_setting_changed_asks_to_be_measured_again(qtbot: QtBot, dialog: 
     assert dialog.words.text() == "Choose an output for 3."
     dialog.file.setText(str(written(tmp_path / "other.onnx")))
     assert dialog.table.rowCount() == 0
-    assert dialog.words.text() == ""
+    assert dialog.words.text().startswith("Choose a teacher")
     measure(qtbot, dialog)
     assert dialog.settings.editors["pixels"].value() == "0..1"
 
@@ -146,7 +147,25 @@ def test_that_outputs_are_found_by_a_part_of_their_name_and_put_after_each_other
     qtbot.keyClick(popup, Qt.Key.Key_Down)
     qtbot.keyClick(popup, Qt.Key.Key_Return)
     assert edit.text() == "number 4; number 7"
+    assert dialog.ended  # Return has chosen, and pressed no button
+    qtbot.keyClick(edit, Qt.Key.Key_Tab)
+    assert QApplication.focusWidget() in (dialog.table.choice(1), dialog.table.choice(1).lineEdit())
     assert "0" not in dialog.table.wrong
+
+
+@pytest.mark.timeout(300)
+def test_that_a_teacher_that_never_answers_can_be_given_up(
+    qtbot: QtBot, dialog: ElsewhereDialog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "GRACE_MILLISECONDS", 300)
+    path = tmp_path / "endless.onnx"
+    path.write_bytes(endless().SerializeToString())
+    dialog.file.setText(str(path))
+    click(qtbot, dialog.measure)
+    qtbot.waitUntil(lambda: dialog.step.text() == "reading endless.onnx", timeout=LONG)
+    click(qtbot, dialog.cancel)
+    qtbot.waitUntil(lambda: dialog.ended and dialog.measure.isEnabled(), timeout=LONG)
+    assert dialog.words.text() == "Cancelled; nothing was added."
 
 
 @pytest.mark.timeout(300)

@@ -88,12 +88,10 @@ class Elsewhere(nn.Module):
         return (x - self.mean) / self.deviation
 
 
-def brought_in(
-    model: ModelConfig, config: ElsewhereConfig, tensors: dict[str, Tensor], data: ResidentData, threads: int
-) -> nn.Module:
-    """The teacher whose weights are ``tensors``, of which an ONNX file has one, its bytes; ``threads`` are ONNX Runtime's."""
+def brought_in(model: ModelConfig, config: ElsewhereConfig, tensors: dict[str, Tensor], data: ResidentData) -> nn.Module:
+    """The teacher whose weights are ``tensors``, of which an ONNX file has one, its bytes."""
     if model.model == ONNX.name:
-        net: nn.Module = OnnxNet(tensors[ONNX.name].cpu().numpy().tobytes(), config.output, threads)
+        net: nn.Module = OnnxNet(tensors[ONNX.name].cpu().numpy().tobytes(), config.output)
     else:
         net = build(model, shape_seen(config, data.shape), config.logits, data.device)
         net.load_state_dict(tensors)

@@ -28,11 +28,12 @@ SHOWN = 5
 
 
 class OnnxNet(nn.Module):
-    """The ``output`` of an ONNX file for images (N, C, H, W), as float32 on their device; opened when first asked."""
+    """The ``output`` of an ONNX file for images (N, C, H, W), as float32 on their device; opened when first asked, with as many
+    threads as torch has then."""
 
-    def __init__(self, content: bytes, output: str, threads: int) -> None:
+    def __init__(self, content: bytes, output: str) -> None:
         super().__init__()
-        self.content, self.output, self.threads = content, output, threads
+        self.content, self.output = content, output
         self._opened: onnxruntime.InferenceSession | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -42,7 +43,7 @@ class OnnxNet(nn.Module):
     def opened(self) -> onnxruntime.InferenceSession:
         """The file in ONNX Runtime."""
         if self._opened is None:
-            self._opened = session(self.content, self.threads)
+            self._opened = session(self.content, torch.get_num_threads())
         return self._opened
 
     def forward(self, images: Tensor) -> Tensor:
@@ -58,7 +59,10 @@ class OnnxNet(nn.Module):
                 parts.append(self.opened.run([self.output], {given.name: full})[0][: len(part)])
         except Exception as error:  # ONNX Runtime's own, which have no common kind but this
             raise CheckpointError(f"ONNX Runtime cannot run the teacher: {_first_line(error)}") from None
-        return torch.from_numpy(np.concatenate(parts).astype(np.float32)).to(images.device)
+        said = np.concatenate(parts).astype(np.float32)
+        if said.ndim > 2 and said[0, 0].size == 1:  # as networks give it that end in a pooling
+            said = said.reshape(said.shape[:2])
+        return torch.from_numpy(said).to(images.device)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,7 +6,10 @@ import json
 import sys
 from typing import Any
 
-from PySide6.QtCore import QObject, QProcess, Signal
+from PySide6.QtCore import QObject, QProcess, QTimer, Signal
+
+GRACE_MILLISECONDS = 10_000
+"""A process that has not given up after so long, because it is in the midst of something endless, is ended."""
 
 
 class Child(QObject):
@@ -26,6 +29,9 @@ class Child(QObject):
         self.process.readyReadStandardOutput.connect(self._read)
         self.process.finished.connect(lambda *_: self._ended())
         self.process.errorOccurred.connect(self._not_started)
+        self._grace = QTimer(self)
+        self._grace.setSingleShot(True)
+        self._grace.timeout.connect(self.process.kill)
 
     @property
     def ended(self) -> bool:
@@ -46,6 +52,7 @@ class Child(QObject):
         """Have it end, with nothing left behind."""
         self._given_up = True
         self.process.closeWriteChannel()
+        self._grace.start(GRACE_MILLISECONDS)
 
     def _read(self) -> None:
         *lines, self._unread = (self._unread + bytes(self.process.readAllStandardOutput().data())).split(b"\n")
@@ -58,6 +65,7 @@ class Child(QObject):
                 self.heard.emit(news)
 
     def _ended(self) -> None:
+        self._grace.stop()
         self._read()
         last = bytes(self.process.readAllStandardError().data()).decode(errors="replace").strip().splitlines()
         self.over.emit(f"the process that does it ended ({last[-1] if last else 'it said nothing'})")

@@ -113,6 +113,7 @@ class ElsewhereDialog(QDialog):
         column.addWidget(label("How it sees the images; found in the teacher where it says so:", "faint", wrap=True))
         column.addWidget(self.settings)
         column.addStretch(1)
+        self.kind.currentIndexChanged.connect(lambda _: self.file.clear())
         self.kind.currentIndexChanged.connect(lambda _: self._show_kind())
         for signal in (self.file.textChanged, self.architecture.currentTextChanged, self.weights.currentTextChanged):
             signal.connect(lambda _: self._other_teacher())
@@ -185,7 +186,7 @@ class ElsewhereDialog(QDialog):
         self.rows.setRowVisible(self.model, weights)
         self._settings_chosen = self._mapping_chosen = False
         self._show_found(None)
-        self.words.setText("")
+        self._say("Choose a teacher, and look what of it stands for the classes of the data and how good it is.")
         self.notes.setText("")
         self._show_buttons()
 

@@ -73,6 +73,10 @@ class OutputsTable(QTableWidget):
             self.setCellWidget(row, 1, self._choice(one, found.chosen[row] if found else ""))
             self._judge(row)
         self._filling = False
+        before: QWidget = self
+        for row in range(self.rowCount()):
+            QWidget.setTabOrder(before, self.choice(row))
+            before = self.choice(row)
 
     def choice(self, row: int) -> QComboBox:
         """The list of a row."""
