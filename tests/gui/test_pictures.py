@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -15,9 +16,15 @@ from pytestqt.qtbot import QtBot
 
 from workbench.gui import theme
 from workbench.gui.curve_plot import CurvePlot, Line, Reference
-from workbench.gui.pictures import Plotted, SaveButton, curves_of, legend_of, offer_saving, png, save_table, svg, table_of
+from workbench.gui.pictures import Plotted, SaveButton, curves_of, legend_of, offer_saving, save_table, svg, table_of
+from workbench.gui.rasterising import picture
 
+WAIT = 20_000
 SVG = "{http://www.w3.org/2000/svg}"
+
+
+def png(plotted: Plotted) -> QImage:
+    return picture(svg(plotted, 300 / 96), 300)
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -155,13 +162,16 @@ def chosen(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "csv"])
-def test_that_the_button_saves_each_kind(plot: CurvePlot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_that_the_button_saves_each_kind(
+    qtbot: QtBot, plot: CurvePlot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     said: list[str] = []
     button = offer_saving(plot, said.append)
     chosen(monkeypatch, tmp_path / "loss")
     button.kinds[kind].trigger()
     path = tmp_path / f"loss.{kind}"
-    assert said == [f"Saved {path}."]
+    qtbot.waitUntil(lambda: said == [f"Saved {path}."], timeout=WAIT)
+    assert button.isEnabled()
     if kind == "csv":
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file))
@@ -176,7 +186,7 @@ def test_that_the_button_saves_each_kind(plot: CurvePlot, tmp_path: Path, monkey
 
 
 def test_that_no_file_chosen_says_nothing_and_a_folder_that_is_not_there_is_a_sentence(
-    plot: CurvePlot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, plot: CurvePlot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
     button = SaveButton(curves_of(plot))
@@ -186,8 +196,27 @@ def test_that_no_file_chosen_says_nothing_and_a_folder_that_is_not_there_is_a_se
     assert said == []
     chosen(monkeypatch, tmp_path / "none" / "x.png")
     button.save("png")
+    qtbot.waitUntil(lambda: bool(said), timeout=WAIT)
     assert said[0].startswith(f"{tmp_path / 'none' / 'x.png'} cannot be written (No such file or directory")
     button.deleteLater()
+
+
+def test_that_a_painter_that_does_not_start_or_breaks_off_is_a_sentence(
+    qtbot: QtBot, plot: CurvePlot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    button = offer_saving(plot, said.append)
+    chosen(monkeypatch, tmp_path / "x.png")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
+    button.save("png")
+    qtbot.waitUntil(lambda: bool(said), timeout=WAIT)
+    assert said[0].startswith("The picture cannot be painted (")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    button.save("png")
+    qtbot.waitUntil(lambda: len(said) == 2, timeout=WAIT)
+    assert said[1].startswith(f"{tmp_path / 'x.png'} was not painted (the process that does it ended)")
+    assert button.isEnabled()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_that_a_table_is_saved_as_it_is_shown(

@@ -8,6 +8,7 @@ and colours, and their SVG loses the legend of several of our plots.
 from __future__ import annotations
 
 import html
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pyqtgraph as pg
-from PySide6.QtCore import QBuffer, QIODevice, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QBuffer, QIODevice, QProcess, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QAbstractItemView, QFileDialog, QMenu, QPushButton, QWidget
@@ -26,12 +27,11 @@ from workbench.files import write_whole
 from workbench.gui import theme
 from workbench.gui.curve_plot import CurvePlot
 from workbench.gui.exchange import file_stem, named
+from workbench.gui.rasterising import SCREEN
 from workbench.history.csv_out import Row, write_csv
 
 WIDTH_CM = 16.0
 DOTS_PER_INCH = 300
-SCREEN = 96
-"""Dots per inch that a widget's pixels stand for."""
 ASPECT = 0.62
 MARGIN, SAMPLE, GAP = 6.0, 26.0, 14.0
 BESIDE = 15
@@ -70,26 +70,11 @@ def legend_of(plot: pg.PlotWidget) -> list[tuple[str, QPen]]:
     return found
 
 
-def png(plotted: Plotted) -> QImage:
-    """The plot 16 cm wide at 300 dots an inch."""
-    factor = DOTS_PER_INCH / SCREEN
-    with _for_print(plotted, factor) as (size, draw):
-        image = QImage(round(size.width() * factor), round(size.height() * factor), QImage.Format.Format_RGB32)
-        image.fill(QColor("white"))
-        painter = QPainter(image)
-        painter.scale(factor, factor)
-        draw(painter)
-        painter.end()
-    image.setDotsPerMeterX(round(DOTS_PER_INCH / 0.0254))  # not before: text would be sized by it
-    image.setDotsPerMeterY(round(DOTS_PER_INCH / 0.0254))
-    return image
-
-
-def svg(plotted: Plotted) -> bytes:
-    """The plot 16 cm wide as SVG 1.1."""
+def svg(plotted: Plotted, factor: float = 1.0) -> bytes:
+    """The plot 16 cm wide as SVG 1.1, its lines ``factor`` times as thick: they count pixels of whatever they are drawn on."""
     buffer = QBuffer()
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    with _for_print(plotted, 1.0) as (size, draw):
+    with _for_print(plotted, factor) as (size, draw):
         generator = QSvgGenerator(QSvgGenerator.SvgVersion.Svg11)  # the older one knows no clipping
         generator.setOutputDevice(buffer)
         generator.setSize(size)
@@ -132,6 +117,7 @@ def _for_print(plotted: Plotted, factor: float) -> Iterator[tuple[QSize, Callabl
         inner = QSize(width - BESIDE, round(width * ASPECT))
         plot.resize(inner)
         _hide(plot, stack)
+        _settle(plot)
         _thicken(plot, factor, stack)
         source = QRectF(plot.mapToScene(QRect(0, 0, width, inner.height())).boundingRect())
 
@@ -144,7 +130,6 @@ def _for_print(plotted: Plotted, factor: float) -> Iterator[tuple[QSize, Callabl
             plot.scene().render(painter, QRectF(0, above, width, inner.height()), source)
             _draw_legend(painter, rows, above + inner.height() + MARGIN / 2, line)
 
-        _settle(plot)
         yield size, draw
 
 
@@ -239,31 +224,10 @@ def table_of(view: QAbstractItemView) -> Table:
     return header, [[model.index(row, column).data() for column in columns] for row in rows]
 
 
-def save_plot(plotted: Plotted, parent: QWidget, kind: str = "png") -> str:
-    """Ask for a file and save the plot there as ``png``, ``svg`` or ``csv``; what is to be said, nothing where none was
-    chosen."""
-    suffixes = {"png": "Picture (*.png)", "svg": "Drawing (*.svg)", "csv": "Table (*.csv)"}
-    stem = file_stem(plotted.title(), "plot")
-    chosen, _ = QFileDialog.getSaveFileName(parent, "Save", f"{stem}.{kind}", suffixes[kind])
-    if not chosen:
-        return ""
-    if kind == "csv":
-        return _written(chosen, ".csv", lambda path: write_csv(path, *plotted.values()))
-    content = svg(plotted) if kind == "svg" else _encoded(png(plotted))
-    return _written(chosen, f".{kind}", lambda path: write_whole(path, content))
-
-
 def save_table(values: Callable[[], Table], name: str, parent: QWidget) -> str:
     """Ask for a file and save a table there as CSV; what is to be said, nothing where none was chosen."""
     chosen, _ = QFileDialog.getSaveFileName(parent, "Save", f"{file_stem(name, 'table')}.csv", "Table (*.csv)")
     return _written(chosen, ".csv", lambda path: write_csv(path, *values())) if chosen else ""
-
-
-def _encoded(image: QImage) -> bytes:
-    buffer = QBuffer()
-    buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-    image.save(buffer, "PNG", 80)  # type: ignore[call-overload]
-    return bytes(buffer.data().data())
 
 
 def _written(chosen: str, suffix: str, write: Callable[[Path], None]) -> str:
@@ -298,9 +262,49 @@ class SaveButton(QPushButton):
             self.kinds[kind].setEnabled(self.plotted.plot.isVisible())
 
     def save(self, kind: str) -> None:
-        """Ask for a file and save the plot."""
-        if words := save_plot(self.plotted, self, kind):
-            self.said.emit(words)
+        """Ask for a file and save the plot there; a picture is painted by :mod:`workbench.gui.rasterising`, one at a time."""
+        suffixes = {"png": "Picture (*.png)", "svg": "Drawing (*.svg)", "csv": "Table (*.csv)"}
+        stem = file_stem(self.plotted.title(), "plot")
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save", f"{stem}.{kind}", suffixes[kind])
+        if not chosen:
+            return
+        if kind == "csv":
+            self.said.emit(_written(chosen, ".csv", lambda path: write_csv(path, *self.plotted.values())))
+        elif kind == "svg":
+            self.said.emit(_written(chosen, ".svg", lambda path: write_whole(path, svg(self.plotted))))
+        else:
+            self._paint(chosen)
+
+    def _paint(self, chosen: str) -> None:
+        try:
+            target = named(chosen, ".png")
+        except CannotWrite as error:
+            self.said.emit(f"{error}.")
+            return
+        painter = QProcess(self)
+        painter.finished.connect(lambda *_: self._painted(target, painter))
+        painter.errorOccurred.connect(lambda error: self._not_started(error, painter))
+        painter.start(sys.executable, ["-m", "workbench.gui.rasterising", str(target), str(DOTS_PER_INCH)])
+        painter.write(svg(self.plotted, DOTS_PER_INCH / SCREEN))
+        painter.closeWriteChannel()
+        self.setEnabled(False)
+
+    def _painted(self, target: Path, painter: QProcess) -> None:
+        words = bytes(painter.readAllStandardOutput().data()).decode(errors="replace").strip()
+        wrong = bytes(painter.readAllStandardError().data()).decode(errors="replace").strip().splitlines()
+        if painter.exitCode() or painter.exitStatus() != QProcess.ExitStatus.NormalExit:
+            why = wrong[-1] if wrong else "the process that does it ended"
+            words = f"{target} was not painted ({why}); try again, or save an SVG."
+        self._over(words or f"Saved {target}.", painter)
+
+    def _not_started(self, error: QProcess.ProcessError, painter: QProcess) -> None:
+        if error == QProcess.ProcessError.FailedToStart:
+            self._over(f"The picture cannot be painted ({painter.errorString()}); save an SVG instead.", painter)
+
+    def _over(self, words: str, painter: QProcess) -> None:
+        painter.deleteLater()
+        self.setEnabled(True)
+        self.said.emit(words)
 
 
 def offer_saving(curves: CurvePlot, said: Callable[[str], None]) -> SaveButton:
