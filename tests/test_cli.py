@@ -347,6 +347,7 @@ class TestImport:
         result = workbench("import", *arguments)
         assert (result.exit_code, result.stdout) == (2, "")
         assert result.stderr.splitlines()[-1].startswith(said)
+        assert [path.name for path in folder.iterdir()] == ["linear.onnx"]
 
 
 class TestBias:

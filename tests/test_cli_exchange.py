@@ -76,7 +76,7 @@ class TestExport:
         workbench("export", 1, "--to", file, "--history", filled)
         result = workbench("import", file, "--set", "model.units=3", "--history", other)
         assert (result.exit_code, other.exists()) == (2, False)
-        assert "leave --set and --name out" in result.stderr
+        assert "leave --set, --map, --names, --look and --name out" in result.stderr
 
     def test_that_a_damaged_file_makes_no_history(self, filled: Path, tmp_path: Path) -> None:
         file, other = tmp_path / "mine.distilled", tmp_path / "other.db"

@@ -29,7 +29,7 @@ from workbench.history.bundle import write_experiment
 from workbench.history.database import open_database, open_for_reading
 from workbench.history.unbundle import read_experiment
 from workbench.history.writing import History
-from workbench.importing import bring, look
+from workbench.importing import enter, look, measured
 from workbench.taking import Wanted as WantedAway
 from workbench.taking import cpu_engine, take_away
 
@@ -52,11 +52,15 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> float:
     return look(engine(), Wanted(file=path)).figures["val_accuracy"]
 
 
+def bring(history: History, wanted: Wanted) -> int:
+    return enter(history, measured(engine(), wanted))
+
+
 def refused(history: History, kind: type[WorkbenchError], **wanted: Any) -> str:
     """What is said of a teacher that cannot be brought in; nothing is entered, and no file left."""
     before = tree(history.path.parent)
     with pytest.raises(kind) as caught:
-        bring(engine(), history, Wanted(**wanted))
+        bring(history, Wanted(**wanted))
     assert tree(history.path.parent) == before
     assert history.path.exists()
     text = str(caught.value)
@@ -78,7 +82,7 @@ class TestOwnFile:
         assert found.chosen == found.classes
         assert found.figures["val_errors"] == student.figures["val_errors"]
         assert (found.settings["transpose"], found.settings["invert"]) == (data.transpose, data.invert)
-        run = bring(engine(), history, Wanted(file=target, data=data))
+        run = bring(history, Wanted(file=target, data=data))
         (row,) = rows(history, 2)
         assert (row.id, row.role, row.status, row.model) == (run, "teacher", "done", "onnx")
         assert row.figures["test_errors"] == student.figures["test_errors"]
@@ -87,7 +91,7 @@ class TestOwnFile:
         assert 0 <= row.parameters - student.parameters < 10  # mean and deviation are in the file too
 
     def test_that_a_student_learns_from_it_together_with_one_trained_here(self, history: History, tmp_path: Path) -> None:
-        run = bring(engine(), history, Wanted(file=written(tmp_path / "linear.onnx")))
+        run = bring(history, Wanted(file=written(tmp_path / "linear.onnx")))
         config = tiny(
             teachers=[{"run": run}, {"model": "mlp", "layers": 1, "units": 16}], training__epochs=40, transfer__fraction=1.0
         )
@@ -155,7 +159,7 @@ class TestOnnx:
 
     def test_that_weights_in_its_own_folder_become_part_of_the_run(self, history: History, tmp_path: Path, plain: float) -> None:
         path = with_weights_in(tmp_path / "parted.onnx", "parted.data")
-        run = bring(engine(), history, Wanted(file=path))
+        run = bring(history, Wanted(file=path))
         path.unlink()
         (tmp_path / "parted.data").unlink()
         (row,) = rows(history)
@@ -189,6 +193,15 @@ class Says(torch.nn.Module):
 
 
 class TestRefusedOnnx:
+    def test_that_what_is_no_tensor_is_refused(self, history: History, tmp_path: Path) -> None:
+        model = linear()
+        model.graph.node.append(helper.make_node("SequenceConstruct", ["scores"], ["list"]))
+        kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, None))
+        model.graph.output[0].CopyFrom(helper.make_value_info("list", kind))
+        (tmp_path / "list.onnx").write_bytes(model.SerializeToString())
+        text = refused(history, CheckpointError, file=tmp_path / "list.onnx")
+        assert "gives seq(tensor(float)) as list; a teacher gives a tensor of numbers" in text
+
     def test_that_an_operator_nobody_knows_is_named(self, history: History, tmp_path: Path) -> None:
         path = written(tmp_path / "odd.onnx", operator=("acme.ops", "Guess"))
         assert "operators that it does not know: acme.ops::Guess; export" in refused(history, CheckpointError, file=path)
@@ -270,7 +283,7 @@ class TestWeights:
         found = look(engine(), Wanted(file=path, model=model, settings=settings, names=names))
         assert found.chosen == tuple(map(str, range(CLASSES)))
         assert found.settings["pixels"] == "standardised"
-        run = bring(engine(), history, Wanted(file=path, model=model, settings=settings, names=names))
+        run = bring(history, Wanted(file=path, model=model, settings=settings, names=names))
         config = history.past_run(run).config
         assert config.elsewhere is not None
         assert config.elsewhere.outputs == tuple(map(str, range(1, 11)))
@@ -293,14 +306,14 @@ class TestWeights:
         found = look(engine(), Wanted(file=path, model=model))
         assert not found.settings
         assert "as they are trained here" in found.notes[0]
-        assert history.past_run(bring(engine(), history, Wanted(file=path, model=model))).config.elsewhere is None
+        assert history.past_run(bring(history, Wanted(file=path, model=model))).config.elsewhere is None
 
 
 class TestInTheHistory:
     def test_that_another_mapping_makes_another_teacher(self, history: History, tmp_path: Path) -> None:
         path = written(tmp_path / "linear.onnx")
-        one = bring(engine(), history, Wanted(file=path))
-        other = bring(engine(), history, Wanted(file=path, mapping={"3": "5", "5": "3"}))
+        one = bring(history, Wanted(file=path))
+        other = bring(history, Wanted(file=path, mapping={"3": "5", "5": "3"}))
         stored = [history.weights_of(run).sha256 for run in (one, other)]
         assert stored[0] != stored[1]
         for run in (one, other):
@@ -312,7 +325,7 @@ class TestInTheHistory:
         assert said == "0, 1, 2, 5, 4, 3, 6, 7, 8, 9"
 
     def test_that_it_is_no_generalist_and_not_taken_away(self, history: History, tmp_path: Path) -> None:
-        run = bring(engine(), history, Wanted(file=written(tmp_path / "linear.onnx")))
+        run = bring(history, Wanted(file=written(tmp_path / "linear.onnx")))
         config = tiny(teachers=[{"run": run}], specialists={"count": 2}, transfer__fraction=1.0)
         with pytest.raises(ConfigError, match="was trained elsewhere, so specialists cannot begin with its weights"):
             engine().check(config, history.past_run)
@@ -323,7 +336,7 @@ class TestInTheHistory:
             take_away(cpu_engine((), 1), database, history.path, WantedAway(run=run, target=tmp_path / "a.onnx", form="onnx"))
 
     def test_that_a_student_of_it_is_taken_away_without_its_latency(self, history: History, tmp_path: Path) -> None:
-        run = bring(engine(), history, Wanted(file=written(tmp_path / "linear.onnx")))
+        run = bring(history, Wanted(file=written(tmp_path / "linear.onnx")))
         assert launch(history, tiny(teachers=[{"run": run}]))[0] == "done"
         student = rows(history, 2)[-1].id
         with closing(open_for_reading(history.path)) as database:
@@ -334,7 +347,7 @@ class TestInTheHistory:
 
     def test_that_it_teaches_in_another_history_too(self, history: History, tmp_path: Path) -> None:
         launch(history, tiny())
-        run = bring(engine(), history, Wanted(file=written(tmp_path / "linear.onnx")))
+        run = bring(history, Wanted(file=written(tmp_path / "linear.onnx")))
         assert history.experiment_config(2).teachers == (TeacherConfig(run=run),)
         with closing(open_for_reading(history.path)) as database:
             bundle = write_experiment(database, history.path, [2], tmp_path / "one.distilled").path
@@ -346,7 +359,7 @@ class TestInTheHistory:
             assert launch(there, tiny(teachers=[{"run": 1}]))[0] == "done"
 
     def test_that_it_teaches_whatever_the_split(self, history: History, tmp_path: Path) -> None:
-        run = bring(engine(), history, Wanted(file=written(tmp_path / "linear.onnx")))
+        run = bring(history, Wanted(file=written(tmp_path / "linear.onnx")))
         assert launch(history, tiny(teachers=[{"run": run}], data={"split_seed": 7}))[0] == "done"
 
 

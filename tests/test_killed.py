@@ -18,7 +18,7 @@ from workbench.experiment import continue_run
 from workbench.history import reading
 from workbench.history.database import open_for_reading
 from workbench.history.writing import History
-from workbench.importing import bring
+from workbench.importing import enter, measured
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_that_a_killed_import_is_entered_whole_or_not_at_all(
     weights = shutil.copy(history.weights_of(1).path, tmp_path / "mine.safetensors")
     before = content(history)
     with left_behind(history, tmp_path, monkeypatch) as left:
-        bring(engine(), history, Wanted(data=config.data, model=config.model, file=Path(weights)))
+        enter(history, measured(engine(), Wanted(data=config.data, model=config.model, file=Path(weights))))
     at_the_end = content(history)
 
     def whole(found: History) -> None:

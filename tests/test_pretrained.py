@@ -24,7 +24,7 @@ from workbench.distill.models import build_on_meta
 from workbench.distill.pretrained import as_built, pretrained
 from workbench.errors import Cancelled, CheckpointError, ConfigError, DataError
 from workbench.history.writing import History
-from workbench.importing import bring, look
+from workbench.importing import enter, look, measured
 
 NAME = "shufflenet_v2_x0_5"
 SMALL = {"size": 32, "resize": 32}
@@ -77,7 +77,7 @@ class TestDownload:
         assert 0 <= found.figures["val_accuracy"] < 0.5
         offered.files.clear()
         with History(tmp_path / "experiments.db") as history:
-            run = bring(engine(), history, wanted())
+            run = enter(history, measured(engine(), wanted()))
             (row,) = rows(history)
             assert (row.model, row.figures["val_errors"]) == (NAME, found.figures["val_errors"])
             assert launch(history, tiny(teachers=[{"run": run}]))[0] == "done"

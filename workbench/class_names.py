@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 
@@ -30,14 +31,16 @@ def told_apart(names: Sequence[str]) -> tuple[str, ...]:
 
 def matched(classes: Sequence[str], names: Sequence[str]) -> tuple[str, ...]:
     """For each class the output that is called like it, or nothing where none is, or several are."""
-    near = _near(names)
-    return tuple(one if one in names else names[near[plain(one)]] if plain(one) in near else "" for one in classes)
+    exact, near = _places(tuple(names))
+    return tuple(one if one in exact else names[near[plain(one)]] if plain(one) in near else "" for one in classes)
 
 
-def _near(names: Sequence[str]) -> dict[str, int]:
-    """Outputs by their plain names, where these are told apart."""
+@functools.lru_cache(maxsize=4)
+def _places(names: tuple[str, ...]) -> tuple[dict[str, int], dict[str, int]]:
+    """The numbers of outputs by their names, and by their plain ones where these are told apart."""
     count = Counter(map(plain, names))
-    return {plain(name): at for at, name in enumerate(names) if count[plain(name)] == 1 and plain(name)}
+    near = {plain(name): at for at, name in enumerate(names) if count[plain(name)] == 1 and plain(name)}
+    return {name: at for at, name in enumerate(names)}, near
 
 
 def numbers_of(one: str, chosen: str, names: Sequence[str]) -> tuple[int, ...]:
@@ -45,8 +48,7 @@ def numbers_of(one: str, chosen: str, names: Sequence[str]) -> tuple[int, ...]:
 
     A :class:`ConfigError` names what is no output.
     """
-    exact = {name: at for at, name in enumerate(names)}
-    near = _near(names)
+    exact, near = _places(tuple(names))
     found: list[int] = []
     for part in filter(None, (part.strip() for part in chosen.split(BETWEEN))):
         number = exact.get(part, near.get(plain(part), int(part) if part.isdecimal() else -1))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,15 +91,25 @@ def look(
     )
 
 
-def bring(
-    engine: Engine,
-    history: History,
-    wanted: Wanted,
-    tell: sources.Tell = sources.quiet,
-    cancelled: Callable[[], bool] = sources.never,
-) -> int:
-    """Enter a teacher from elsewhere as a finished run; its number. Errors are those of :func:`look`, and a
-    :class:`ConfigError` where a class has no output: then nothing is entered."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Ready:
+    """A teacher from elsewhere that can be entered: the run, how good it is, and its weights."""
+
+    around: ExperimentConfig
+    entry: Entry
+    data: ResidentData
+    environment: Mapping[str, Any]
+    title: str
+    figures: Mapping[str, float]
+    on_test: Tensor
+    tensors: Mapping[str, Tensor]
+
+
+def measured(
+    engine: Engine, wanted: Wanted, tell: sources.Tell = sources.quiet, cancelled: Callable[[], bool] = sources.never
+) -> Ready:
+    """A teacher from elsewhere, measured as every run is: on validation and on test. Errors are those of :func:`look`, and a
+    :class:`ConfigError` where a class has no output."""
     opened = _open(engine, wanted, tell, cancelled)
     config, data = opened.config(wanted), opened.data
     size = engine.run_size(config, data)
@@ -109,42 +118,50 @@ def bring(
     found = figures(on_test, data.test.labels, "test")
     if len(data.validation):
         found |= figures(_logits(net, data, data.validation, tell), data.validation.labels, "val")
+    named = wanted.name or (wanted.file.stem if wanted.file and not wanted.torchvision else opened.title)
+    entry = Entry(
+        role="teacher",
+        name="teacher 1",
+        config=config,
+        parameters=size.parameters,
+        multiply_adds=size.multiply_adds or None,
+    )
+    return Ready(
+        around=ExperimentConfig(name=named, data=config.data, teachers=(TeacherConfig(model=config.model),)),
+        entry=entry,
+        data=data,
+        environment=engine.environment(0, config.training.precision),
+        title=opened.title,
+        figures=found,
+        on_test=on_test,
+        tensors=opened.tensors,
+    )
+
+
+def enter(history: History, ready: Ready) -> int:
+    """Enter a teacher from elsewhere as a finished run, whole or not at all; its number."""
+    config = ready.entry.config
     weights = history.new_folder() / "weights-0.safetensors"
-    about = about_weights(data, config.model, 0, elsewhere=config.elsewhere)
-    with _gone_where_it_fails(weights.parent):
-        written, sha256 = checkpoints.write(weights, opened.tensors, about)
-        cases, classes = on_test.shape
+    about = about_weights(ready.data, config.model, 0, elsewhere=config.elsewhere)
+    try:
+        size, sha256 = checkpoints.write(weights, ready.tensors, about)
+        cases, classes = ready.on_test.shape
         imported = Imported(
             weights=weights,
-            size=written,
+            size=size,
             sha256=sha256,
-            data_digest=data.digest,
-            environment=engine.environment(0, config.training.precision),
-            note=f"imported from {opened.title}; which cases it was trained on is not known",
-            figures=found,
+            data_digest=ready.data.digest,
+            environment=ready.environment,
+            note=f"imported from {ready.title}; which cases it was trained on is not known",
+            figures=ready.figures,
             cases=cases,
             classes=classes,
-            logits=on_test.half().cpu().numpy().tobytes(),
+            logits=ready.on_test.half().cpu().numpy().tobytes(),
         )
-        entry = Entry(
-            role="teacher",
-            name="teacher 1",
-            config=config,
-            parameters=size.parameters,
-            multiply_adds=size.multiply_adds or None,
-        )
-        around = ExperimentConfig(
-            name=wanted.name or opened.title, data=config.data, teachers=(TeacherConfig(model=config.model),)
-        )
-        return history.import_run(around, entry, imported)
-
-
-@contextlib.contextmanager
-def _gone_where_it_fails(folder: Path) -> Iterator[None]:
-    try:
-        yield
+        return history.import_run(ready.around, ready.entry, imported)
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not history.has_folder(weights.parent):
+            shutil.rmtree(weights.parent, ignore_errors=True)
         raise
 
 
@@ -176,7 +193,7 @@ def _open_torchvision(wanted: Wanted, data: ResidentData, tell: sources.Tell, ca
 
 def _open_onnx(wanted: Wanted, path: Path, data: ResidentData) -> _Opened:
     """An ONNX file: how many outputs it has, and of which kind, shows when it is asked about a few images."""
-    file = onnx_teacher.read_onnx(path, wanted.settings.get("output", ""), data.shape)
+    file = onnx_teacher.read_onnx(path, str(wanted.settings.get("output", "")), data.shape)
     about = _elsewhere(wanted, dict(file.settings) | {"source": path.name, "output": file.output})
     about = dataclasses.replace(about, output=file.output)
     tensors = {ONNX.name: _bytes(file.content)}
@@ -231,8 +248,9 @@ def _elsewhere(wanted: Wanted, found: Mapping[str, Any]) -> ElsewhereConfig:
             raise ConfigError(
                 f"elsewhere.{key}", f"there is no such setting{closest(key, CHOSEN)}; known here: {', '.join(CHOSEN)}"
             )
+    named = {"output": str(wanted.settings["output"])} if "output" in wanted.settings else {}  # which may be called 495
     try:
-        return ElsewhereConfig(**dict(found) | dict(wanted.settings))
+        return ElsewhereConfig(**dict(found) | dict(wanted.settings) | named)
     except ConfigError as error:
         raise ConfigError(f"elsewhere.{error.path}", error.reason) from None
 

@@ -20,14 +20,15 @@ EVERY = 0.1
 def look_or_bring(given: dict[str, Any]) -> None:
     """As the window's dialog wishes; with ``enter`` the teacher becomes a run."""
     from workbench.history.writing import History
-    from workbench.importing import bring, look
+    from workbench.importing import enter, look, measured
     from workbench.taking import cpu_engine
 
     wanted = Wanted.from_json(json.dumps(given["wanted"]))
     engine = cpu_engine(tuple(map(Path, given["folders"])), given["threads"])
     if given["enter"]:
+        ready = measured(engine, wanted, _Teller())
         with History(Path(given["history"])) as history:
-            say("brought", bring(engine, history, wanted, _Teller()))
+            say("brought", enter(history, ready))
     else:
         say("found", json.loads(look(engine, wanted, _Teller()).to_json()))
 

@@ -12,14 +12,18 @@ import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QFileDialog
 from pytestqt.qtbot import QtBot
+from safetensors.torch import save_file
 
 from tests.experiments import tree
-from tests.gui.driving import WAIT, launch_and_finish, make_small, wait_checked
+from tests.gui.driving import WAIT, launch_and_finish, make_small, type_number, wait_checked
 from tests.teacher_files import endless, written
-from workbench.config import DataConfig
+from workbench.bringing import Found
+from workbench.config import DataConfig, ModelConfig
+from workbench.distill.models import build
 from workbench.gui import child
 from workbench.gui.main_window import MainWindow
 from workbench.gui.setup.elsewhere_dialog import FILE, TORCHVISION, ElsewhereDialog
+from workbench.gui.setup.outputs_table import OutputsTable
 from workbench.history import reading
 from workbench.history.database import open_for_reading
 
@@ -113,6 +117,30 @@ def test_that_a_setting_changed_asks_to_be_measured_again(qtbot: QtBot, dialog: 
 
 
 @pytest.mark.timeout(300)
+def test_that_what_is_said_before_the_look_leaves_the_rest_to_be_found(
+    qtbot: QtBot, dialog: ElsewhereDialog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ModelConfig(model="mlp", options={"layers": 1, "units": 4})
+    save_file(build(model, (1, 12, 12), 3).state_dict(), tmp_path / "mine.safetensors")
+    (tmp_path / "names.txt").write_text("five\nsix\nseven\n")
+    dialog.file.setText(str(tmp_path / "mine.safetensors"))
+    assert dialog.model.isVisible()
+    dialog.model.form.set_values({"layers": 1, "units": 4})
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "names.txt"), ""))
+    click(qtbot, dialog.browse_names)
+    type_number(qtbot, dialog.settings.editors["size"].field, "12")
+    measure(qtbot, dialog)
+    assert dialog.found is not None
+    assert dialog.found.names == ("five", "six", "seven")
+    assert dialog.settings.editors["pixels"].value() == "standardised"
+    assert dialog.settings.editors["size"].value() == 12
+    for row in range(10):
+        type_output(qtbot, dialog, row, "six; seven" if row == 9 else "five")
+    measure(qtbot, dialog)
+    assert dialog.add.isEnabled()
+
+
+@pytest.mark.timeout(300)
 def test_that_a_file_that_is_refused_says_why_and_leaves_nothing(qtbot: QtBot, dialog: ElsewhereDialog, tmp_path: Path) -> None:
     before = tree(tmp_path / "history")
     dialog.file.setText(str(written(tmp_path / "odd.onnx", operator=("acme.ops", "Guess"))))
@@ -151,6 +179,26 @@ def test_that_outputs_are_found_by_a_part_of_their_name_and_put_after_each_other
     qtbot.keyClick(edit, Qt.Key.Key_Tab)
     assert QApplication.focusWidget() in (dialog.table.choice(1), dialog.table.choice(1).lineEdit())
     assert "0" not in dialog.table.wrong
+
+
+def test_that_a_hundred_classes_have_a_row_each_and_open_lists_of_all_outputs(qtbot: QtBot, themed: None) -> None:
+    classes, names = tuple(f"class {at}" for at in range(100)), tuple(f"name {at}" for at in range(1000))
+    chosen = ("", *(f"name {at}" for at in range(1, 100)))
+    table = OutputsTable()
+    qtbot.addWidget(table)
+    table.show()
+    table.show_found(Found(title="x", names=names, classes=classes, chosen=chosen, settings={}, figures={}))
+    qtbot.waitUntil(lambda: table.rowCount() == 100, timeout=WAIT)
+    assert table.wrong == ("class 0",)
+    assert table.mapping() == dict(zip(classes[1:], chosen[1:], strict=True))
+    choice = table.choice(42)
+    with qtbot.assertNotEmitted(table.changed):
+        choice.showPopup()
+    assert (choice.count(), choice.currentText(), choice.currentIndex()) == (1000, "name 42", 42)
+    choice.hidePopup()
+    with qtbot.waitSignal(table.changed):
+        choice.setCurrentIndex(7)
+    assert table.mapping()["class 42"] == "name 7"
 
 
 @pytest.mark.timeout(300)

@@ -127,7 +127,7 @@ def _wanted(
 def _bring(wanted: Wanted, only_look: bool, history: Path, settings: dict[str, Any], as_json: bool) -> None:
     from workbench.engine import Engine, EngineSettings
     from workbench.history.writing import History
-    from workbench.importing import bring, look
+    from workbench.importing import enter, look, measured
 
     check_history(history)
     engine = Engine(EngineSettings(**engine_settings(settings["device"], 0, settings["folders"], False)))
@@ -136,9 +136,9 @@ def _bring(wanted: Wanted, only_look: bool, history: Path, settings: dict[str, A
         found = look(engine, wanted, printer.tell)
         click.echo(found.to_json() if as_json else shown(found))
         return
-    engine.data(wanted.data, printer.tell)
+    ready = measured(engine, wanted, printer.tell)
     with History(history) as opened:
-        run = bring(engine, opened, wanted, printer.tell)
+        run = enter(opened, ready)
         with contextlib.closing(open_for_reading(history)) as database:
             rows = reading.list_runs(database, [run])
             click.echo(json.dumps(run_object(database, rows[0])) if as_json else table(rows))

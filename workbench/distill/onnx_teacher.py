@@ -50,7 +50,7 @@ class OnnxNet(nn.Module):
         """(N, C, H, W) to (N, outputs); a file that takes a fixed number of images is asked for so many at a time."""
         (given,) = self.opened.get_inputs()
         pixels = images.detach().cpu().numpy().astype(KINDS[given.type])
-        each = given.shape[0] if isinstance(given.shape[0], int) else len(pixels)
+        each = given.shape[0] if isinstance(given.shape[0], int) and given.shape[0] > 0 else len(pixels)
         parts = []
         try:
             for start in range(0, len(pixels), each):
@@ -60,7 +60,7 @@ class OnnxNet(nn.Module):
         except Exception as error:  # ONNX Runtime's own, which have no common kind but this
             raise CheckpointError(f"ONNX Runtime cannot run the teacher: {_first_line(error)}") from None
         said = np.concatenate(parts).astype(np.float32)
-        if said.ndim > 2 and said[0, 0].size == 1:  # as networks give it that end in a pooling
+        if said.ndim > 2 and np.prod(said.shape[2:]) == 1:  # as networks give it that end in a pooling
             said = said.reshape(said.shape[:2])
         return torch.from_numpy(said).to(images.device)
 
@@ -98,7 +98,7 @@ def read_onnx(path: Path, output: str, shape: tuple[int, int, int]) -> OnnxFile:
         settings["size"] = height
     return OnnxFile(
         content=content,
-        output=_output(path, [one.name for one in opened.get_outputs()], output),
+        output=_output(path, opened, output),
         weights=sum(int(np.prod(one.dims)) for one in model.graph.initializer),
         names=_names(about),
         settings=settings,
@@ -124,20 +124,22 @@ def _in_one_piece(path: Path) -> onnx.ModelProto:
     folder, held = path.parent.resolve(), 0
     for tensor in _outside(model):
         where = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
-        file = (folder / where).resolve()
-        if not file.is_relative_to(folder):
-            raise CheckpointError(
-                f"{path} keeps weights outside its folder ({where}) and is refused; save it as one file, "
-                "with onnx.save(model, file, save_as_external_data=False)"
-            )
-        if not file.is_file():
-            raise CheckpointError(f"{path} keeps weights in {where}, which is not there; put it beside the ONNX file")
         try:
+            file = (folder / where).resolve()
+            if not file.is_relative_to(folder):
+                raise CheckpointError(
+                    f"{path} keeps weights outside its folder ({_first_words(where)}) and is refused; save it as one file, "
+                    "with onnx.save(model, file, save_as_external_data=False)"
+                )
+            if not file.is_file():
+                raise CheckpointError(
+                    f"{path} keeps weights in {_first_words(where)}, which is not there; put it beside the ONNX file"
+                )
             if file.stat().st_size > LARGEST or held > LARGEST:
                 raise CheckpointError(f"{path} with its weights is too large: ONNX files hold less than 2.1 GB")
             load_external_data_for_tensor(tensor, str(folder))
         except (OSError, ValueError, onnx.checker.ValidationError) as error:
-            raise CheckpointError(f"the weights of {path} in {where} cannot be read: {_first_line(error)}") from None
+            raise CheckpointError(f"the weights of {path} in another file cannot be read: {_first_line(error)}") from None
         tensor.data_location = onnx.TensorProto.DEFAULT
         del tensor.external_data[:]
         held += len(tensor.raw_data)
@@ -201,17 +203,20 @@ def _taken(
     return (sizes[2], sizes[3]), settings
 
 
-def _output(path: Path, names: list[str], wanted: str) -> str:
-    if wanted in names:
-        return wanted
-    if not wanted and len(names) == 1:
-        return names[0]
-    if not wanted and OUTPUTS[0] in names:
-        return OUTPUTS[0]
+def _output(path: Path, opened: onnxruntime.InferenceSession, wanted: str) -> str:
+    kinds = {one.name: one.type for one in opened.get_outputs()}
+    names = list(kinds)
     listed = ", ".join(names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
-    if wanted:
+    if wanted and wanted not in kinds:
         raise CheckpointError(f"{path} has no output {wanted!r}; it has {listed}")
-    raise CheckpointError(f"{path} has {len(names)} outputs ({listed}); say which of them gives the classes (elsewhere.output)")
+    chosen = wanted or (names[0] if len(names) == 1 else OUTPUTS[0])
+    if chosen not in kinds:
+        raise CheckpointError(
+            f"{path} has {len(names)} outputs ({listed}); say which of them gives the classes (elsewhere.output)"
+        )
+    if kinds[chosen] not in KINDS:
+        raise CheckpointError(f"{path} gives {kinds[chosen]} as {chosen}; a teacher gives a tensor of numbers")
+    return chosen
 
 
 def _told(opened: onnxruntime.InferenceSession) -> dict[str, Any]:
@@ -234,3 +239,7 @@ def _names(about: Mapping[str, Any]) -> tuple[str, ...]:
 def _first_line(error: Exception) -> str:
     text = str(error).strip().partition("\n")[0]
     return text.rpartition(" : ")[2][:200] if text.startswith("[ONNXRuntimeError]") else text[:200]
+
+
+def _first_words(text: str) -> str:
+    return " ".join(text.split())[:100]

@@ -391,6 +391,10 @@ class History:
         """The folder of a run to come, whose name will be its uid: what it begins with is put there before it is entered."""
         return files_folder(self.path) / "runs" / secrets.token_hex(8)
 
+    def has_folder(self, folder: Path) -> bool:
+        """Whether a :meth:`new_folder` is that of a run which has been entered."""
+        return bool(self._database.execute("SELECT 1 FROM runs WHERE uid = ?", [folder.name]).fetchall())
+
     @_patient
     def continue_run(self, run: int, config: RunConfig, step: int, state: Path, size: int, sha256: str) -> int:
         """Queue a new experiment whose one run continues ``run`` at ``step`` with another config; its number.

@@ -38,6 +38,7 @@ from workbench.zoo import TORCHVISION_CLASSIFIERS
 
 FILE, TORCHVISION = "file", "torchvision"
 KINDS = {FILE: "A file: ONNX, or weights", TORCHVISION: "torchvision, pretrained"}
+TEXTS = "Texts (*.txt);;All files (*)"
 FILES = "Networks and weights (*.onnx *.safetensors *.pt *.pth *.bin *.ckpt)"
 WEIGHTS = (BEST, "IMAGENET1K_V1", "IMAGENET1K_V2", "IMAGENET1K_SWAG_E2E_V1", "IMAGENET1K_SWAG_LINEAR_V1")
 HINTS = {
@@ -63,7 +64,9 @@ class ElsewhereDialog(QDialog):
         self._child = Child("workbench.importing_process", self)
         self._child.heard.connect(self._hear)
         self._child.over.connect(self._over)
-        self._answered = self._filling = self._settings_chosen = self._mapping_chosen = False
+        self._answered = self._filling = self._mapping_chosen = False
+        self._shown: dict[str, Any] = {}
+        self._chosen: dict[str, Any] = {}
         self.found: Found | None = None
         columns = QSplitter()
         columns.setChildrenCollapsible(False)
@@ -92,10 +95,14 @@ class ElsewhereDialog(QDialog):
         self.file.setToolTip("The file of the network or of its weights.")
         self.browse = QPushButton("Browse…")
         self.browse.setToolTip("Choose the file.")
-        self.browse.clicked.connect(self._browse)
-        row = QHBoxLayout()
-        row.addWidget(self.file, 1)
-        row.addWidget(self.browse)
+        self.browse.clicked.connect(lambda: self._browse(self.file, FILES))
+        self.names = QLineEdit()
+        self.names.setAccessibleName("Names of its outputs")
+        self.names.setPlaceholderText("where the file does not say")
+        self.names.setToolTip("A text file with the names of the teacher's outputs in their order, one a line.")
+        self.browse_names = QPushButton("Browse…")
+        self.browse_names.setToolTip("Choose the file with the names.")
+        self.browse_names.clicked.connect(lambda: self._browse(self.names, TEXTS))
         self.architecture = _filtered(TORCHVISION_CLASSIFIERS, "resnet18", "Architecture", "The network's name there.")
         self.weights = _filtered(WEIGHTS, BEST, "Weights", "Which of torchvision's weights for it; DEFAULT: the best it has.")
         self.model = ModelForm()
@@ -105,8 +112,10 @@ class ElsewhereDialog(QDialog):
         self.rows.addRow("", self.hint)
         self.rows.addRow(label("Architecture"), self.architecture)
         self.rows.addRow(label("Weights"), self.weights)
-        self.rows.addRow(label("File"), row)
+        self.rows.addRow(label("File"), _beside(self.file, self.browse))
         self.rows.addRow(label("Model"), self.model)
+        self.names_row = _beside(self.names, self.browse_names)
+        self.rows.addRow(label("Names"), self.names_row)
         inside = QWidget()
         column = QVBoxLayout(inside)
         column.addLayout(self.rows)
@@ -115,7 +124,12 @@ class ElsewhereDialog(QDialog):
         column.addStretch(1)
         self.kind.currentIndexChanged.connect(lambda _: self.file.clear())
         self.kind.currentIndexChanged.connect(lambda _: self._show_kind())
-        for signal in (self.file.textChanged, self.architecture.currentTextChanged, self.weights.currentTextChanged):
+        for signal in (
+            self.file.textChanged,
+            self.names.textChanged,
+            self.architecture.currentTextChanged,
+            self.weights.currentTextChanged,
+        ):
             signal.connect(lambda _: self._other_teacher())
         self.model.changed.connect(self._other_teacher)
         self.settings.changed.connect(self._set)
@@ -177,6 +191,7 @@ class ElsewhereDialog(QDialog):
         self.hint.setText(HINTS[kind])
         for widget in (self.architecture, self.weights):
             self.rows.setRowVisible(widget, kind == TORCHVISION)
+        self.rows.setRowVisible(self.names_row, kind == FILE)
         self.file.setPlaceholderText("downloaded where it is not there" if kind == TORCHVISION else "")
         self._other_teacher()
 
@@ -184,7 +199,8 @@ class ElsewhereDialog(QDialog):
         """Whatever is known is of another one."""
         weights = self.kind.currentData() == FILE and not self.file.text().strip().endswith(".onnx")
         self.rows.setRowVisible(self.model, weights)
-        self._settings_chosen = self._mapping_chosen = False
+        self._mapping_chosen = False
+        self._chosen = {}
         self._show_found(None)
         self._say("Choose a teacher, and look what of it stands for the classes of the data and how good it is.")
         self.notes.setText("")
@@ -192,7 +208,9 @@ class ElsewhereDialog(QDialog):
 
     def _set(self) -> None:
         if not self._filling:
-            self._settings_chosen = True
+            now = self.settings.values()
+            self._chosen |= {key: value for key, value in now.items() if value != self._shown[key]}
+            self._shown = now
             self._stale()
 
     def _mapped(self) -> None:
@@ -208,10 +226,10 @@ class ElsewhereDialog(QDialog):
         self._say(told if self.table.rowCount() else "")
         self._show_buttons()
 
-    def _browse(self) -> None:
-        chosen, _ = QFileDialog.getOpenFileName(self, "The teacher's file", self.file.text(), FILES)
+    def _browse(self, field: QLineEdit, kinds: str) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self, field.accessibleName(), field.text(), kinds)
         if chosen:
-            self.file.setText(chosen)
+            field.setText(chosen)
 
     def _give_up(self) -> None:
         self.step.setText("cancelling")
@@ -241,7 +259,8 @@ class ElsewhereDialog(QDialog):
             file=Path(file).expanduser() if file else None,
             torchvision=self.architecture.currentText().strip() if kind == TORCHVISION else "",
             weights=self.weights.currentText().strip(),
-            settings=self.settings.values() if self._settings_chosen else {},
+            settings=self._chosen,
+            names=Path(names).expanduser() if (names := self.names.text().strip()) and kind == FILE else None,
             mapping=self.table.mapping() if self._mapping_chosen else {},
         )
 
@@ -280,8 +299,8 @@ class ElsewhereDialog(QDialog):
         self.found = found
         self._filling = True
         plain = asdict(ElsewhereConfig(pixels="standardised" if found else "0..1"))
-        if not self._settings_chosen:
-            self.settings.set_values(dict(found.settings) if found and found.settings else plain)
+        self.settings.set_values(dict(found.settings) if found and found.settings else plain)
+        self._shown = self.settings.values()
         self._filling = False
         if found is None or not self._mapping_chosen:
             self.table.show_found(found)
@@ -304,7 +323,8 @@ class ElsewhereDialog(QDialog):
     def _show_busy(self, busy: bool) -> None:
         self.under_way.setVisible(busy)
         self.cancel.setEnabled(busy)
-        for widget in (self.kind, self.file, self.browse, self.architecture, self.weights, self.model, self.settings, self.table):
+        whole = (self.kind, self.file, self.browse, self.names, self.browse_names, self.architecture, self.weights)
+        for widget in (*whole, self.model, self.settings, self.table):
             widget.setEnabled(not busy)
         self._show_buttons(busy)
 
@@ -329,6 +349,15 @@ def _filtered(names: Sequence[str], chosen: str, name: str, about: str) -> QComb
         completer.setFilterMode(Qt.MatchFlag.MatchContains)
         completer.setCompletionMode(completer.CompletionMode.PopupCompletion)
     return made
+
+
+def _beside(field: QLineEdit, button: QPushButton) -> QWidget:
+    inside = QWidget()
+    row = QHBoxLayout(inside)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.addWidget(field, 1)
+    row.addWidget(button)
+    return inside
 
 
 def _scrolling(inside: QWidget) -> QScrollArea:

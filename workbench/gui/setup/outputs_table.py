@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QStringListModel, Qt, Signal
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QStringListModel, Qt, QTimer, Signal
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QAbstractItemView, QComboBox, QCompleter, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
@@ -16,6 +16,9 @@ from workbench.gui.forms import Wheelless, plain_tooltip
 
 COLUMNS = ("Class of the data", "Output that stands for it", "")
 OFFERED = 12
+AT_ONCE = 30
+"""Rows that are made before the window does something else."""
+NO_SUCH = "no such output"
 
 
 class PartCompleter(QCompleter):
@@ -39,6 +42,30 @@ class PartCompleter(QCompleter):
         return self._before + str(super().pathFromIndex(index))
 
 
+class OutputChoice(QComboBox):
+    """A line with a list of all outputs, which it takes only when it is opened: a list of a thousand takes milliseconds to set,
+    and there is one for each class."""
+
+    def __init__(self, names: QStringListModel) -> None:
+        super().__init__()
+        self._all = names
+        self.setEditable(True)
+        self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setCompleter(PartCompleter(names, self))
+
+    def showPopup(self) -> None:
+        """Open the list."""
+        if self.model() is not self._all:
+            text = self.currentText()
+            blocked = self.blockSignals(True)
+            self.setModel(self._all)
+            self.setCurrentIndex(self.findText(text))
+            self.setEditText(text)
+            self.blockSignals(blocked)
+        super().showPopup()
+
+
 class OutputsTable(QTableWidget):
     """Emits ``changed`` when a person chooses or types another output."""
 
@@ -53,30 +80,39 @@ class OutputsTable(QTableWidget):
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setTabKeyNavigation(False)
         self.verticalHeader().hide()
-        self.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
         self.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        self.horizontalHeader().setSectionResizeMode(2, QHeaderView.ResizeMode.ResizeToContents)
+        self.setColumnWidth(0, 140)
+        self.setColumnWidth(2, self.fontMetrics().horizontalAdvance(f"  {NO_SUCH}  "))
         self._names = QStringListModel(self)
         self._wheelless = Wheelless(self)
         self._classes: tuple[str, ...] = ()
-        self._filling = False
+        self._outputs: tuple[str, ...] = ()
+        self._chosen: tuple[str, ...] = ()
+        self._more = QTimer(self)
+        self._more.setSingleShot(True)
+        self._more.timeout.connect(self._fill)
 
     def show_found(self, found: Found | None) -> None:
-        """A row for each class; None: none."""
-        self._filling = True
-        self._classes = found.classes if found else ()
+        """A row for each class, the first at once and others soon; None: none."""
+        self._more.stop()
         self.setRowCount(0)
-        self._names.setStringList(list(found.names) if found else [])
-        self.setRowCount(len(self._classes))
-        for row, one in enumerate(self._classes):
-            self.setItem(row, 0, QTableWidgetItem(one))
-            self.setCellWidget(row, 1, self._choice(one, found.chosen[row] if found else ""))
+        self._classes, self._chosen = (found.classes, found.chosen) if found else ((), ())
+        self._outputs = found.names if found else ()
+        self._names.setStringList(list(self._outputs))
+        self._fill()
+
+    def _fill(self) -> None:
+        """Add some rows, so that the window never waits for all of them."""
+        first = self.rowCount()
+        last = min(first + AT_ONCE, len(self._classes))
+        self.setRowCount(last)
+        for row in range(first, last):
+            self.setItem(row, 0, QTableWidgetItem(self._classes[row]))
+            self.setCellWidget(row, 1, self._choice(self._classes[row], self._chosen[row]))
+            QWidget.setTabOrder(self.choice(row - 1) if row else self, self.choice(row))
             self._judge(row)
-        self._filling = False
-        before: QWidget = self
-        for row in range(self.rowCount()):
-            QWidget.setTabOrder(before, self.choice(row))
-            before = self.choice(row)
+        if last < len(self._classes):
+            self._more.start()
 
     def choice(self, row: int) -> QComboBox:
         """The list of a row."""
@@ -86,25 +122,20 @@ class OutputsTable(QTableWidget):
 
     def mapping(self) -> Mapping[str, str]:
         """What stands for each class, where something does."""
-        texts = {one: self.choice(row).currentText().strip() for row, one in enumerate(self._classes)}
+        texts = {self._classes[row]: self.choice(row).currentText().strip() for row in range(self.rowCount())}
         return {one: text for one, text in texts.items() if text}
 
     @property
     def wrong(self) -> tuple[str, ...]:
         """The classes that no output stands for, or something that is none."""
-        return tuple(one for row, one in enumerate(self._classes) if self._what_is_wrong(row))
+        return tuple(self._classes[row] for row in range(self.rowCount()) if self._what_is_wrong(row))
 
     def _choice(self, one: str, chosen: str) -> QComboBox:
-        made = QComboBox()
-        made.setEditable(True)
-        made.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        made.setModel(self._names)
-        made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        made.setCompleter(PartCompleter(self._names, made))
+        made = OutputChoice(self._names)
         made.setAccessibleName(f"Output for {one}")
         made.setToolTip("Type a part of a name to find it. Where several stand for the class, put semicolons between.")
         made.installEventFilter(self._wheelless)
-        made.setCurrentText(chosen)
+        made.setEditText(chosen)
         edit = made.lineEdit()
         assert edit is not None
         edit.setPlaceholderText("choose one")
@@ -113,8 +144,6 @@ class OutputsTable(QTableWidget):
         return made
 
     def _changed(self, changed: QComboBox) -> None:
-        if self._filling:
-            return
         self._judge(next(row for row in range(self.rowCount()) if self.choice(row) is changed))
         self.changed.emit()
 
@@ -123,9 +152,9 @@ class OutputsTable(QTableWidget):
         if not text:
             return "no output"
         try:
-            numbers_of(self._classes[row], text, self._names.stringList())
+            numbers_of(self._classes[row], text, self._outputs)
         except ConfigError:
-            return "no such output"
+            return NO_SUCH
         return ""
 
     def _judge(self, row: int) -> None:
