@@ -278,10 +278,11 @@ def test_that_bad_input_is_one_sentence_exit_status_2_and_changes_nothing(
 
 
 @pytest.mark.usefixtures("own_signals")
-@pytest.mark.parametrize("command", [["run", "../tiny.toml"], ["import", "../tiny.toml"]], ids=["run", "import"])
+@pytest.mark.parametrize("command", [["run", "../tiny.toml"], ["import", "linear.onnx"]], ids=["run", "import"])
 def test_that_no_room_beside_the_history_is_one_sentence(command: list[object], folder: Path) -> None:
     (folder / "experiments.files").mkdir()
     (folder / "experiments.files" / "locks").write_text("in the way")
+    written(folder / "linear.onnx")
     result = workbench(*command)
     assert result.stderr.splitlines()[-1].startswith("workbench: nothing can be kept beside experiments.db (")
     assert "Traceback" not in result.stderr
