@@ -255,6 +255,25 @@ class TestRefusedOnnx:
         path.write_bytes(content)
         assert refused(history, CheckpointError, file=path) == f"{path} is not a sound ONNX file; export it anew"
 
+    def test_that_of_damaged_files_each_is_refused_in_a_sentence_or_harmless(self, tmp_path: Path) -> None:
+        random = np.random.default_rng(0)
+        whole = written(tmp_path / "whole.onnx").read_bytes()
+        parted = with_weights_in(tmp_path / "parted.onnx", "parted.data").read_bytes()
+        said: list[str] = []
+        for content in (whole, parted) * 75:
+            damaged = bytearray(content)
+            for at in random.integers(0, len(damaged), random.integers(1, 4)):
+                at = at if random.random() < 0.3 else [at % 200, len(damaged) - 1 - at % 200][random.integers(2)]
+                damaged[at] ^= 1 << int(random.integers(8))
+            path = tmp_path / "damaged.onnx"
+            path.write_bytes(damaged if random.random() < 0.9 else damaged[: random.integers(len(damaged))])
+            try:
+                look(engine(), Wanted(file=path))
+            except WorkbenchError as error:
+                said.append(str(error))
+        assert 75 < len(said) < 150
+        assert [text for text in said if "\n" in text] == []
+
     def test_that_a_file_that_is_not_there_is_named(self, history: History, tmp_path: Path) -> None:
         text = refused(history, CheckpointError, file=tmp_path / "gone.onnx")
         assert text == f"{tmp_path / 'gone.onnx'} cannot be read: No such file or directory"

@@ -107,7 +107,7 @@ def session(content: bytes, threads: int = 0) -> onnxruntime.InferenceSession:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised as well
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,10 +120,12 @@ def _in_one_piece(path: Path) -> onnx.ModelProto:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     except DecodeError:
         model = onnx.ModelProto()
-    if not model.graph.node:
+    if not model.graph.node or not all(map(_is_text, _parts(model))):
         raise CheckpointError(f"{path} is not a sound ONNX file; export it anew")
     folder, held = path.parent.resolve(), 0
-    for tensor in _outside(model):
+    for tensor in [one for one in _parts(model) if isinstance(one, onnx.TensorProto)]:
+        if tensor.data_location != onnx.TensorProto.EXTERNAL and not tensor.external_data:
+            continue
         where = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
         try:
             file = (folder / where).resolve()
@@ -137,7 +140,9 @@ def _in_one_piece(path: Path) -> onnx.ModelProto:
                 )
             if file.stat().st_size > LARGEST or held > LARGEST:
                 raise CheckpointError(f"{path} with its weights is too large: ONNX files hold less than 2.1 GB")
-            load_external_data_for_tensor(tensor, str(folder))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of entries that nobody knows
+                load_external_data_for_tensor(tensor, str(folder))
         except (OSError, ValueError, onnx.checker.ValidationError) as error:
             raise CheckpointError(f"the weights of {path} in another file cannot be read: {_first_line(error)}") from None
         tensor.data_location = onnx.TensorProto.DEFAULT
@@ -148,18 +153,19 @@ def _in_one_piece(path: Path) -> onnx.ModelProto:
     return model
 
 
-def _outside(message: Any) -> Iterator[onnx.TensorProto]:
-    """Every tensor of a model, however deep, whose values stand in another file."""
-    import onnx
-
-    if isinstance(message, onnx.TensorProto):
-        if message.data_location == onnx.TensorProto.EXTERNAL or len(message.external_data):
-            yield message
-        return
+def _parts(message: Any) -> Iterator[Any]:
+    """A message with all that are in it, however deep."""
+    yield message
     for about, value in message.ListFields():
         if about.type == about.TYPE_MESSAGE:
             for one in value if hasattr(value, "__len__") else (value,):
-                yield from _outside(one)
+                yield from _parts(one)
+
+
+def _is_text(message: Any) -> bool:
+    """Whether its names are text: Protocol Buffers give bytes where they are not, which ONNX Runtime stumbles over."""
+    texts = [value for about, value in message.ListFields() if about.type == about.TYPE_STRING]
+    return not any(isinstance(one, bytes) for text in texts for one in ([text] if isinstance(text, (str, bytes)) else text))
 
 
 def _opened(path: Path, model: onnx.ModelProto, content: bytes) -> onnxruntime.InferenceSession:
@@ -175,11 +181,11 @@ def _opened(path: Path, model: onnx.ModelProto, content: bytes) -> onnxruntime.I
 
 
 def _unknown(model: onnx.ModelProto) -> list[str]:
-    """The operators that no standard has, nor the model itself."""
+    """The operators that no standard has, nor ONNX Runtime's makers, nor the model itself."""
     import onnx
 
     own = {(one.domain, one.name) for one in model.functions}
-    used = {(node.domain, node.op_type) for node in model.graph.node} - own
+    used = {(node.domain, node.op_type) for node in model.graph.node if not node.domain.startswith("com.microsoft")} - own
     return sorted(f"{domain}::{kind}" if domain else kind for domain, kind in used if not onnx.defs.has(kind, domain))
 
 
