@@ -14,11 +14,11 @@ from workbench.recipes import with_values
 if TYPE_CHECKING:
     import numpy as np
 
-    from workbench.driver import Control
-    from workbench.engine import Engine
     from workbench.events import Event
     from workbench.history.reading import RunRow
     from workbench.history.writing import History
+    from workbench.running.driver import Control
+    from workbench.running.engine import Engine
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -59,7 +59,7 @@ def specialised(**changes: Any) -> ExperimentConfig:
 @functools.cache
 def engine() -> Engine:
     """One engine for all tests: it keeps the digits."""
-    from workbench.engine import Engine, EngineSettings
+    from workbench.running.engine import Engine, EngineSettings
 
     return Engine(EngineSettings(device="cpu", threads=1))
 
@@ -101,8 +101,8 @@ def any_config(random: np.random.Generator) -> ExperimentConfig:
 
 def launch(history: History, config: ExperimentConfig, control: Control | None = None) -> tuple[str, list[Event]]:
     """Do an experiment to its end: how it ended and what was told."""
-    from workbench.driver import Control
-    from workbench.experiment import run_experiment
+    from workbench.running.driver import Control
+    from workbench.running.experiment import run_experiment
 
     events: list[Event] = []
     status = run_experiment(engine(), history, history.enqueue(config), control or Control(), events.append)

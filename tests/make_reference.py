@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from workbench.claims import scoreboard
+from workbench.analysis.claims import scoreboard
 from workbench.history.database import back_up, files_folder, open_database, open_for_reading, writing
 from workbench.history.reference import DATABASE, FILES, TAG
 from workbench.history.storing import extended

@@ -27,7 +27,23 @@ PURE = [
     name
     for name in MODULES
     if name.removeprefix("workbench.").split(".")[0]
-    in ("config", "plan", "events", "settings", "zoo", "errors", "paths", "progress", "cli", "history")
+    in {
+        "config",
+        "plan",
+        "events",
+        "settings",
+        "zoo",
+        "errors",
+        "paths",
+        "progress",
+        "cli",
+        "history",
+        "analysis",
+        "sweep",
+        "recipes",
+        "files",
+        "words",
+    }
 ]
 GUI = [name for name in MODULES if name.startswith("workbench.gui")]
 CORE = [name for name in MODULES if name not in GUI]
@@ -91,9 +107,9 @@ def test_that_the_scan_finds_what_is_imported_on_each_level() -> None:
     assert "torch" in roots(imports("workbench.zoo", nested=True))
     assert "torch" not in roots(imports("workbench.zoo", nested=False))
     assert "torch" in roots(loaded("workbench.distill.training"))
-    assert "torch" in roots(loaded("workbench.driver"))
-    assert "workbench.engine" not in imports("workbench.runner", nested=False)
-    assert "workbench.engine" in imports("workbench.runner", nested=True)
+    assert "torch" in roots(loaded("workbench.running.driver"))
+    assert "workbench.running.engine" not in imports("workbench.running.runner", nested=False)
+    assert "workbench.running.engine" in imports("workbench.running.runner", nested=True)
 
 
 @pytest.mark.parametrize("name", PURE)
@@ -133,7 +149,7 @@ print(*sorted({name.split(".")[0] for name in sys.modules}))
 
 
 def test_that_importing_them_loads_neither_torch_nor_qt() -> None:
-    names = [name for name in PURE if not name.endswith("__main__")] + ["workbench.runner", "workbench.questions"]
+    names = [name for name in PURE if not name.endswith("__main__")] + ["workbench.running.runner", "workbench.questions.plans"]
     process = subprocess.run(
         [sys.executable, "-c", LOADS, *names], cwd=PACKAGE.parent, capture_output=True, text=True, timeout=100, check=False
     )

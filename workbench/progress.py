@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from workbench.events import CheckpointWritten, Event, ExperimentFinished, Loading, Note, Progress, RunFinished, RunStarted
-from workbench.questions import many
+from workbench.words import many
 
 
 class ProgressPrinter:

@@ -81,7 +81,7 @@ class Sweep:
 
     ``grid`` takes every combination, ``zip`` the first values together, then the second ones…, ``random`` ``count``
     combinations of the grid without repeating one. ``bayes`` tries ``count`` combinations one after the other, each
-    chosen after those before, see :mod:`workbench.search`; its ranges are not cut into a few values. Each combination is
+    chosen after those before, see :mod:`workbench.running.search`; its ranges are not cut into a few values. Each combination is
     done for ``seeds`` seeds from the experiment's own on; teachers stay the runs they are, but for a generalist, which is
     another one for each seed with its specialists. ``without`` names parts and the settings that take each away: one more
     axis, whose first value is :data:`NOTHING`.
@@ -183,7 +183,7 @@ def expand(tables: Mapping[str, Any]) -> list[tuple[Point, ExperimentConfig]]:
     sweep = Sweep.from_dict(tables["sweep"])
     if sweep.how != "bayes":
         return at_points(tables, sweep.points(base.seed))
-    from workbench.search import first_points
+    from workbench.running.search import first_points
 
     return first_points(tables)
 

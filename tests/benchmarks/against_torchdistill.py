@@ -40,10 +40,10 @@ from workbench.distill.data import ResidentData
 from workbench.distill.ensembles import Ensemble
 from workbench.distill.models import build
 from workbench.distill.training import Job, Trainer
-from workbench.engine import Engine, EngineSettings
 from workbench.errors import WorkbenchError
 from workbench.events import EpochEnded, Metrics
 from workbench.paths import APP
+from workbench.running.engine import Engine, EngineSettings
 
 TORCHDISTILL = "1.1.5"
 TEACHERS, TEACHER_UNITS, BATCH, EPOCHS = 10, 1200, 128, 40

@@ -12,13 +12,13 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from workbench.driver import Control
-from workbench.engine import Engine, EngineSettings
-from workbench.experiment import run_experiment
 from workbench.history.database import open_for_reading
 from workbench.history.reading import experiment_rows
 from workbench.history.writing import History
 from workbench.recipes import experiment_of
+from workbench.running.driver import Control
+from workbench.running.engine import Engine, EngineSettings
+from workbench.running.experiment import run_experiment
 
 
 def errors(seeds: int, changes: list[str]) -> dict[str, list[float]]:

@@ -77,13 +77,13 @@ def decoded_by(pool: type[ThreadPoolExecutor] | type[ProcessPoolExecutor], paths
 def trained(folder: Path, shape: tuple[int, int, int]) -> Any:
     """The models of an experiment on pictures of that shape."""
     from workbench.config import ExperimentConfig
-    from workbench.driver import Control
-    from workbench.engine import Engine, EngineSettings
-    from workbench.experiment import run_experiment
     from workbench.history.database import open_for_reading
     from workbench.history.looked import kept
     from workbench.history.writing import History
-    from workbench.look_questions import models
+    from workbench.questions.look import models
+    from workbench.running.driver import Control
+    from workbench.running.engine import Engine, EngineSettings
+    from workbench.running.experiment import run_experiment
 
     channels, side, _ = shape
     config = ExperimentConfig.from_dict(
@@ -107,7 +107,7 @@ def trained(folder: Path, shape: tuple[int, int, int]) -> Any:
 
 def predicted(paths: Sequence[Path], models: Any) -> float:
     """Pictures a second, decoded and predicted by everybody."""
-    from workbench.own_pictures import OwnPictures
+    from workbench.questions.own_pictures import OwnPictures
 
     pictures = OwnPictures(paths, models, invert=False)
     start = time.perf_counter()

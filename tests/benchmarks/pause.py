@@ -16,11 +16,11 @@ from pathlib import Path
 os.environ.setdefault("WORKBENCH_LOCKS", tempfile.mkdtemp(prefix="workbench-locks-"))
 
 from tests.experiments import tiny
-from workbench.driver import Control
-from workbench.engine import Engine, EngineSettings
 from workbench.events import Event, Paused, RunStarted
-from workbench.experiment import run_experiment
 from workbench.history.writing import History
+from workbench.running.driver import Control
+from workbench.running.engine import Engine, EngineSettings
+from workbench.running.experiment import run_experiment
 
 PAUSES = 40
 

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.machine import Elsewhere
-from workbench import ray_executor
 from workbench.config import ExperimentConfig
-from workbench.driver import Control
-from workbench.engine import Engine, EngineSettings
 from workbench.events import Event, ExperimentStarted, RunFinished
-from workbench.experiment import run_experiment
 from workbench.history import reading
 from workbench.history.database import open_for_reading
 from workbench.history.writing import History
+from workbench.running import ray_executor
+from workbench.running.driver import Control
+from workbench.running.engine import Engine, EngineSettings
+from workbench.running.experiment import run_experiment
 
 
 def config(options: argparse.Namespace, epochs: int) -> ExperimentConfig:

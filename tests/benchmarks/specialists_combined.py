@@ -17,11 +17,11 @@ from pathlib import Path
 from workbench.config import CombinationConfig
 from workbench.distill.evaluation import logits_on
 from workbench.distill.specialists import Combination
-from workbench.driver import Control
-from workbench.engine import Engine, EngineSettings
-from workbench.experiment import run_experiment
 from workbench.history.writing import History
 from workbench.recipes import experiment_of
+from workbench.running.driver import Control
+from workbench.running.engine import Engine, EngineSettings
+from workbench.running.experiment import run_experiment
 
 SHORT = ("teacher_training.epochs=1", "specialist_training.epochs=1", "specialists.students=false")
 

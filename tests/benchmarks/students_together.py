@@ -20,8 +20,8 @@ from tests.benchmarks.machine import Elsewhere
 from workbench.config import DataConfig, DistillationConfig, ModelConfig, RunConfig, TrainingConfig
 from workbench.distill.together import Together
 from workbench.distill.training import Job, Trainer
-from workbench.engine import Engine, EngineSettings
 from workbench.events import Event
+from workbench.running.engine import Engine, EngineSettings
 
 DATA = DataConfig(dataset="fashion-mnist")
 BATCH = 128

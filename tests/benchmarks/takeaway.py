@@ -22,16 +22,16 @@ from typing import Any
 import torch
 
 from tests.benchmarks.machine import Elsewhere, available_cores
+from workbench.analysis.report import Latency
 from workbench.config import ExperimentConfig
-from workbench.driver import Control
 from workbench.errors import NotHere
-from workbench.experiment import run_experiment
+from workbench.exchange.takeaway import FORMS, Taken
+from workbench.exchange.taking import Wanted, cpu_engine, take_away
 from workbench.history.database import open_for_reading
 from workbench.history.reading import experiment_rows
 from workbench.history.writing import History
-from workbench.report import Latency
-from workbench.takeaway import FORMS, Taken
-from workbench.taking import Wanted, cpu_engine, take_away
+from workbench.running.driver import Control
+from workbench.running.experiment import run_experiment
 
 DATA = ("digits", "mnist", "fashion-mnist")
 MODELS: dict[str, dict[str, Any]] = {

@@ -1,5 +1,5 @@
 """Training rate (samples a second) of students of several widths with one thread and with all, and the size of a step from
-which all threads win: what ``workbench.engine.SMALL_STEP`` is set by.
+which all threads win: what ``workbench.running.engine.SMALL_STEP`` is set by.
 
     uv run python tests/benchmarks/thread_count.py [--rounds N] [--seconds S] [--quiet CORES] [--json]
 
@@ -22,8 +22,8 @@ from tests.benchmarks.machine import Elsewhere, available_cores
 from workbench.config import DataConfig, DistillationConfig, ModelConfig, RunConfig, TrainingConfig
 from workbench.distill.together import measure_rate
 from workbench.distill.training import Job
-from workbench.engine import SMALL_STEP, Engine, EngineSettings
 from workbench.errors import WorkbenchError
+from workbench.running.engine import SMALL_STEP, Engine, EngineSettings
 
 WIDTHS, BATCH = (10, 30, 64, 100, 150, 300, 800), 128
 DATA = DataConfig(dataset="fashion-mnist")

@@ -57,10 +57,10 @@ def student_rate(history: Path) -> float:
 
 def headless(kind: str, seconds: float, history: Path) -> dict[str, float]:
     """Train without a window."""
-    from workbench.driver import Control
-    from workbench.engine import Engine, EngineSettings
-    from workbench.experiment import run_experiment
     from workbench.history.writing import History
+    from workbench.running.driver import Control
+    from workbench.running.engine import Engine, EngineSettings
+    from workbench.running.experiment import run_experiment
 
     with History(history) as written:
         number = written.enqueue(experiment(kind, seconds))

@@ -21,11 +21,11 @@ from tests.faults.outcome import Outcome, clear, eager, forked, fresh, look, see
 from tests.faults.processes import acknowledge, lost, read_all
 from workbench.cli import cli
 from workbench.distill import checkpoints
-from workbench.driver import Control
 from workbench.events import Event, Metrics, RunStarted
-from workbench.experiment import run_experiments
 from workbench.history.database import files_folder, open_for_reading
 from workbench.history.writing import History
+from workbench.running.driver import Control
+from workbench.running.experiment import run_experiments
 from workbench.sweep import expand
 
 LONG = {"epochs": 10, "batch_size": 64, "learning_rate": 0.003}

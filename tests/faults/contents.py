@@ -21,15 +21,15 @@ from tests.faults.outcome import Outcome, alone, clear, eager, fresh, seeded, we
 from workbench import zoo
 from workbench.config import ExperimentConfig
 from workbench.distill import checkpoints
-from workbench.driver import Control
 from workbench.errors import CheckpointError, ConfigError, WorkbenchError
 from workbench.events import Metrics
-from workbench.experiment import run_experiment
 from workbench.history import reading
 from workbench.history.database import SqliteError, check_history, open_database, open_for_reading
 from workbench.history.doctor import examine
 from workbench.history.writing import History
 from workbench.recipes import experiment_of
+from workbench.running.driver import Control
+from workbench.running.experiment import run_experiment
 
 FREELY: dict[str, Any] = {"deadline": None, "database": None, "suppress_health_check": list(hypothesis.HealthCheck)}
 FIXTURES = Path(__file__).parents[1] / "history" / "fixtures"

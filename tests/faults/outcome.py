@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.experiments import engine, tiny
-from workbench import driver
 from workbench.config import ExperimentConfig
 from workbench.distill import checkpoints
-from workbench.driver import Control
-from workbench.experiment import run_experiment
 from workbench.history.database import files_folder, open_for_reading
 from workbench.history.writing import History
+from workbench.running import driver
+from workbench.running.driver import Control
+from workbench.running.experiment import run_experiment
 
 
 @dataclass(slots=True)

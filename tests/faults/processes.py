@@ -15,11 +15,11 @@ from typing import Any
 
 from tests.experiments import TINY, engine
 from tests.faults.outcome import Outcome, alone, clear, eager, forked, fresh, go_on, look, seeded, small, weights
-from workbench.driver import Control
 from workbench.events import Note
-from workbench.experiment import run_experiment
 from workbench.history.database import files_folder, open_for_reading
 from workbench.history.writing import History
+from workbench.running.driver import Control
+from workbench.running.experiment import run_experiment
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,14 +15,14 @@ from pytestqt.qtbot import QtBot
 from tests.experiments import add_run, tiny
 from tests.gui.driving import WAIT, launch_and_finish, make_small, wait_checked, wait_history
 from tests.gui.test_files import when_shown
-from workbench.bias import Correction, errors_at
+from workbench.analysis.bias import Correction, errors_at
 from workbench.gui.history.bias_dialog import BiasDialog
 from workbench.gui.history.screen import HistoryScreen
 from workbench.gui.main_window import MainWindow
 from workbench.history import reading
 from workbench.history.database import open_database
 from workbench.history.writing import History
-from workbench.questions import BiasSamples
+from workbench.questions.images import BiasSamples
 
 
 def kept(qtbot: QtBot, window: MainWindow, run: int) -> object:

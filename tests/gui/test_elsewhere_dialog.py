@@ -17,9 +17,9 @@ from safetensors.torch import save_file
 from tests.experiments import tree
 from tests.gui.driving import WAIT, launch_and_finish, make_small, type_number, wait_checked
 from tests.teacher_files import endless, written
-from workbench.bringing import Found
 from workbench.config import DataConfig, ModelConfig
 from workbench.distill.models import build
+from workbench.exchange.bringing import Found
 from workbench.gui import child
 from workbench.gui.main_window import MainWindow
 from workbench.gui.setup.elsewhere_dialog import FILE, TORCHVISION, ElsewhereDialog
@@ -247,7 +247,7 @@ def test_that_torchvisions_weights_are_asked_for_and_a_download_can_be_cancelled
 SLOW = """
 import socket, sys, threading, time
 
-if "workbench.importing_process" in sys.orig_argv:
+if "workbench.exchange.importing_process" in sys.orig_argv:
     server = socket.create_server(("127.0.0.1", 0))
 
     def serve():

@@ -14,12 +14,12 @@ from pytestqt.qtbot import QtBot
 
 from tests.experiments import tiny
 from tests.gui.driving import WAIT, launch_and_finish, wait_checked
+from workbench.analysis.looking import entropy
 from workbench.errors import NotHere
 from workbench.gui.look.gallery import GalleryModel
 from workbench.gui.look.screen import LookScreen
 from workbench.gui.main_window import MainWindow
 from workbench.history.reported import Reportable
-from workbench.looking import entropy
 
 LEFT = Qt.MouseButton.LeftButton
 

@@ -12,9 +12,9 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
+from tests.analysis.test_claims import enter, fill, table
 from tests.gui.driving import WAIT
-from tests.test_claims import enter, fill, table
-from workbench import claims
+from workbench.analysis import claims
 from workbench.errors import NotHere
 from workbench.gui.main_window import MainWindow
 from workbench.gui.paper.screen import FormRow
@@ -50,7 +50,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return tables if name == "mnist-table-short" else recipe_tables(name)
 
     monkeypatch.setattr(claims, "recipe_tables", made)
-    monkeypatch.setattr("workbench.questions.recipe_tables", made)
+    monkeypatch.setattr("workbench.questions.plans.recipe_tables", made)
     return tables
 
 
@@ -151,7 +151,7 @@ def test_that_data_that_is_not_there_is_said_and_nothing_is_queued(
     def absent(*_: Any, **__: Any) -> None:
         raise NotHere("mnist was not found in any folder")
 
-    monkeypatch.setattr("workbench.engine.Engine.check", absent)
+    monkeypatch.setattr("workbench.running.engine.Engine.check", absent)
     shown(qtbot, window)
     row = window.paper.boxes["mnist-table"].forms["paper"]
     qtbot.mouseClick(row.run, Qt.MouseButton.LeftButton)

@@ -15,9 +15,7 @@ from tests.experiments import engine, tiny
 from tests.experiments import launch as launch_here
 from tests.gui.conftest import READY_MILLISECONDS
 from tests.gui.driving import WAIT, launch, make_small, newest, wait_history
-from tests.test_sweep_together import after, enqueue, left_alone, outcomes, student
-from workbench.driver import Control
-from workbench.experiment import run_experiment, run_experiments
+from tests.running.test_sweep_together import after, enqueue, left_alone, outcomes, student
 from workbench.gui import preferences
 from workbench.gui.dialogs import MoreEpochsDialog
 from workbench.gui.live.queue_panel import QueuePanel
@@ -26,7 +24,9 @@ from workbench.history import reading
 from workbench.history.database import open_for_reading
 from workbench.history.writing import History
 from workbench.progress import numbers
-from workbench.questions import duration
+from workbench.running.driver import Control
+from workbench.running.experiment import run_experiment, run_experiments
+from workbench.words import duration
 
 
 def names(window: MainWindow) -> list[str]:

@@ -8,10 +8,10 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from tests.gui.driving import WAIT, make_small
-from workbench import ray_executor
 from workbench.gui import preferences
 from workbench.gui.dialogs import SettingsDialog
 from workbench.gui.main_window import MainWindow
+from workbench.running import ray_executor
 
 
 def choose(window: MainWindow, executor: str) -> None:

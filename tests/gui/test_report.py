@@ -19,10 +19,10 @@ from sqlite_utils import Database
 from tests.distill.data_files import idx_files, write_idx
 from tests.experiments import DIVERGING, TINY, engine, launch, specialised, tiny
 from tests.gui.driving import WAIT, launch_and_finish, make_small
-from workbench.bias import Correction
-from workbench.driver import Control
+from workbench.analysis.bias import Correction
+from workbench.analysis.report import Party, judge, log_softmax
+from workbench.analysis.report_words import sentence
 from workbench.errors import CannotWrite, WorkbenchError
-from workbench.experiment import run_experiment
 from workbench.gui import theme
 from workbench.gui.confusion import ConfusionMap
 from workbench.gui.main_window import MainWindow
@@ -32,8 +32,8 @@ from workbench.history import changes
 from workbench.history.database import open_database
 from workbench.history.reported import Reportable
 from workbench.history.writing import History
-from workbench.report import Party, judge, log_softmax
-from workbench.report_words import sentence
+from workbench.running.driver import Control
+from workbench.running.experiment import run_experiment
 from workbench.sweep import expand
 
 

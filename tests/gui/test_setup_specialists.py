@@ -10,7 +10,7 @@ from tests.gui.driving import WAIT, type_number, wait_checked
 from workbench.config import ExperimentConfig, SpecialistsConfig
 from workbench.gui.main_window import MainWindow
 from workbench.gui.setup.parts import SpecialistsPart
-from workbench.questions import PlanSummary
+from workbench.questions.plans import PlanSummary
 from workbench.recipes import experiment_of, recipe_paths
 
 

@@ -23,7 +23,7 @@ from workbench.gui.specialists.screen import SpecialistsScreen
 from workbench.history.database import open_for_reading
 from workbench.history.reading import run_details
 from workbench.history.specialised import Candidate
-from workbench.specialist_questions import SubsetsFound, share_inside, shrunk
+from workbench.questions.specialists import SubsetsFound, share_inside, shrunk
 
 
 def shown(qtbot: QtBot, window: MainWindow) -> SpecialistsScreen:

@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from tests.experiments import TINY
 from tests.gui.driving import wait_checked
+from workbench.analysis.study import HEADER, MEASURE
 from workbench.cli import cli
 from workbench.gui.main_window import MainWindow
 from workbench.gui.setup.sweep_part import SweepPart
@@ -22,7 +23,6 @@ from workbench.gui.sweeps.screen import SweepScreen
 from workbench.history.database import open_for_reading
 from workbench.history.writing import Entry, History
 from workbench.plan import plan
-from workbench.study import HEADER, MEASURE
 from workbench.sweep import expand
 
 ERRORS = {"nothing": ([40, 44, 48], [30, 33, 31]), "depth": ([60, 66, 67], [45, 47, 52]), "bias": ([40, 47, 46], [30, 30, 35])}

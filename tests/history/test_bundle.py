@@ -18,17 +18,17 @@ from typing import Any
 import pytest
 
 from tests.experiments import add_run, engine, launch, rows, tiny, tree
-from workbench.bias import Correction
+from workbench.analysis.bias import Correction
 from workbench.config import RunConfig
-from workbench.driver import Control
 from workbench.errors import CannotWrite, CheckpointError, HistoryError, WorkbenchError
-from workbench.experiment import resume, run_experiment
 from workbench.history import bundle_checks, changes, unbundle
 from workbench.history.bundle import FILES, HERE_ALONE, MANIFEST, ROWS, TABLES, is_bundle, write_experiment
 from workbench.history.database import files_folder, now, open_database, open_for_reading, writing
 from workbench.history.doctor import examine, usage
 from workbench.history.unbundle import Brought, read_experiment
 from workbench.history.writing import History
+from workbench.running.driver import Control
+from workbench.running.experiment import resume, run_experiment
 from workbench.sweep import expand
 
 OWN = {"id", "process"}
@@ -43,7 +43,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tables = tiny().to_dict() | {"sweep": {"distillation.temperature": [2.0, 4.0], "seeds": 1}}
     with History(path) as history:
         _, numbers = history.enqueue_sweep(tables, expand(tables))
-        from workbench.experiment import companions, run_experiments
+        from workbench.running.experiment import companions, run_experiments
 
         run_experiments(engine(), history, [numbers[0], *companions(history, numbers[0])], Control(), lambda _: None)
         launch(history, tiny(name="diverged", training={"epochs": 4, "optimizer": "sgd", "learning_rate": 100.0}))

@@ -13,11 +13,10 @@ import pytest
 from sqlite_utils import Database
 
 from tests.experiments import add_run, launch, rows, tiny
-from workbench.bias import Correction
+from workbench.analysis.bias import Correction
 from workbench.config import RunConfig
 from workbench.errors import CannotWrite
 from workbench.events import Metrics
-from workbench.experiment import continue_run
 from workbench.history import changes, emptying, reading
 from workbench.history.bundle import write_experiment
 from workbench.history.curves import read_curve
@@ -26,6 +25,7 @@ from workbench.history.doctor import examine
 from workbench.history.emptying import GIVEN_UP, Emptied, empty_bin, read_bin, would_empty
 from workbench.history.unbundle import read_experiment
 from workbench.history.writing import History
+from workbench.running.experiment import continue_run
 
 TABLES = ("runs", "members", "lineage", "params", "results", "bin", "queue", "sweeps", *GIVEN_UP, "artefacts")
 
@@ -352,7 +352,7 @@ class Counting:
             os.kill(os.getpid(), 9)
         return self.database.execute(*a)
 unlink = Path.unlink
-def counted(self, *a, **k):
+def many(self, *a, **k):
     global left
     left -= 1
     if left == 0:

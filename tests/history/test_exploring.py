@@ -12,7 +12,7 @@ import pytest
 from sqlite_utils import Database
 
 from tests.history import lists
-from workbench.brushes import Brush, expression, kept
+from workbench.analysis.brushes import Brush, expression, kept
 from workbench.history.database import open_for_reading
 from workbench.history.exploring import Explored, Wanted, explored, varied
 

@@ -12,10 +12,10 @@ import pytest
 from sqlite_utils import Database
 
 from tests.history import lists
+from workbench.analysis.sweep_results import estimate
 from workbench.history.database import open_database, open_for_reading, writing
 from workbench.history.fields import Vocabulary, vocabulary
 from workbench.history.listing import Listing, Question, cells, list_entries, sparks, summaries, values
-from workbench.sweep_results import estimate
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from workbench.claims import scoreboard
+from workbench.analysis.claims import scoreboard
 from workbench.distill import checkpoints
 from workbench.history import reading, reference
 from workbench.history.curves import read_curve

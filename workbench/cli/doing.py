@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench import __version__, ray_executor, search
+from workbench import __version__
 from workbench.cli.options import LARGEST, data_option, device_option, history_option, json_option, training_options
 from workbench.cli.tables import run_object, score_object, scoreboard, sweep_table, table
 from workbench.config import ExperimentConfig
@@ -23,11 +23,12 @@ from workbench.history.doctor import examine, forget_states, usage
 from workbench.history.doctor import repair as repair_history
 from workbench.progress import ProgressPrinter
 from workbench.recipes import naming, recipe_tables
+from workbench.running import ray_executor, search
 from workbench.settings import closest
 from workbench.sweep import expand
 
 if TYPE_CHECKING:
-    from workbench.driver import Control
+    from workbench.running.driver import Control
 
 
 @click.command()
@@ -92,8 +93,8 @@ def resume(
     Students of a sweep that were trained together with it go on with it, so that all end bit for bit as if nothing had
     been. A Bayesian search that RUN belongs to goes on too.
     """
-    from workbench.experiment import continue_run
-    from workbench.experiment import resume as take_up
+    from workbench.running.experiment import continue_run
+    from workbench.running.experiment import resume as take_up
 
     with contextlib.closing(open_for_reading(history)) as database:
         row = reading.run_details(database, run).row
@@ -137,7 +138,7 @@ def paper(
     as_json: bool,
 ) -> None:
     """The paper's claims, its figures and ours; with --run what is missing is done first, and may take a night."""
-    from workbench import claims
+    from workbench.analysis import claims
 
     known = [claim.name for claim in claims.CLAIMS]
     for name in names:
@@ -213,13 +214,13 @@ def bias(
     as_json: bool,
 ) -> None:
     """Shift the logits of classes that RUN has never seen, chosen on validation; errors before and after."""
-    from workbench.bias import errors_at
+    from workbench.analysis.bias import errors_at
     from workbench.distill.data import class_numbers
-    from workbench.engine import Engine, EngineSettings
     from workbench.history.changes import keep_correction
     from workbench.history.liveness import held_open
     from workbench.history.writing import History
-    from workbench.questions import bias_samples
+    from workbench.questions.images import bias_samples
+    from workbench.running.engine import Engine, EngineSettings
 
     with contextlib.closing(open_for_reading(history)) as database:
         reading.run_details(database, run)
@@ -281,11 +282,11 @@ def _do(
 
     Without ``outcome`` nothing is written to standard output at the end.
     """
-    from workbench.driver import Control
-    from workbench.engine import Engine, EngineSettings
     from workbench.events import Event, RunFinished
-    from workbench.experiment import companions, run_experiments
     from workbench.history.writing import History
+    from workbench.running.driver import Control
+    from workbench.running.engine import Engine, EngineSettings
+    from workbench.running.experiment import companions, run_experiments
 
     engine = Engine(EngineSettings(**settings))
     printer = ProgressPrinter()

@@ -11,17 +11,18 @@ from typing import Any
 import click
 from sqlite_utils import Database
 
-from workbench import event_files, mlflow_runs
 from workbench.cli.options import LARGEST, history_option, json_option
 from workbench.errors import WorkbenchError
+from workbench.exchange import event_files, mlflow_runs
 from workbench.history import reading
-from workbench.history.bundle import SUFFIX, counted, write_experiment
+from workbench.history.bundle import SUFFIX, write_experiment
 from workbench.history.database import check_history, open_for_reading
 from workbench.history.emptying import empty_bin, read_bin
 from workbench.history.foreign import ForeignExperiment, enter_foreign, runs_out
 from workbench.history.liveness import held_open
 from workbench.history.unbundle import check_file, read_experiment
 from workbench.progress import ProgressPrinter
+from workbench.words import many
 
 
 @click.command()
@@ -74,9 +75,9 @@ def _to_others(experiments: list[ForeignExperiment], folder: Path | None, uri: s
     """Write experiments to event files or to MLflow; what is told of it."""
     if folder is not None:
         count = event_files.write_event_files(folder, experiments)
-        return {"folder": str(folder), "runs": count}, f"{counted(count, 'run')} in {folder}"
+        return {"folder": str(folder), "runs": count}, f"{many(count, 'run')} in {folder}"
     written, there = mlflow_runs.write_runs(uri, experiments)
-    words = f"{counted(written, 'run')} written to {uri}" + (f"; {counted(there, 'run')} there already" if there else "")
+    words = f"{many(written, 'run')} written to {uri}" + (f"; {many(there, 'run')} there already" if there else "")
     return {"uri": uri, "runs": written, "already_there": there}, words
 
 
@@ -113,8 +114,8 @@ def import_foreign(folder: Path | None, uri: str, name: str, history: Path, as_j
     with held_open(history) as database:
         runs = enter_foreign(database, found, source)
     there = sum(len(one.runs) for one in found) - len(runs)
-    words = f"Imported {counted(len(runs), 'run')} ({runs[0]} to {runs[-1]}), without weights" if runs else "Nothing is new"
-    words += f"; {counted(there, 'run')} {'was' if there == 1 else 'were'} already here." if there else "."
+    words = f"Imported {many(len(runs), 'run')} ({runs[0]} to {runs[-1]}), without weights" if runs else "Nothing is new"
+    words += f"; {many(there, 'run')} {'was' if there == 1 else 'were'} already here." if there else "."
     click.echo(json.dumps({"runs": runs, "already_here": there}) if as_json else words)
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from workbench.bringing import BEST, Found, Wanted
 from workbench.cli.doing import engine_settings
 from workbench.cli.exchange import import_experiments, import_foreign
 from workbench.cli.options import data_option, device_option, history_option, json_option
 from workbench.cli.tables import run_object, table
 from workbench.errors import ConfigError, WorkbenchError
+from workbench.exchange.bringing import BEST, Found, Wanted
 from workbench.history import reading
 from workbench.history.bundle import is_bundle
 from workbench.history.database import check_history, open_for_reading
@@ -125,9 +125,9 @@ def _wanted(
 
 
 def _bring(wanted: Wanted, only_look: bool, history: Path, settings: dict[str, Any], as_json: bool) -> None:
-    from workbench.engine import Engine, EngineSettings
+    from workbench.exchange.importing import enter, look, measured
     from workbench.history.writing import History
-    from workbench.importing import enter, look, measured
+    from workbench.running.engine import Engine, EngineSettings
 
     check_history(history)
     engine = Engine(EngineSettings(**engine_settings(settings["device"], 0, settings["folders"], False)))

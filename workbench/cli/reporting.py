@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from workbench.analysis.report import Labels, Latencies, Party, Report
+from workbench.analysis.report_words import COLUMNS, chance, latency_notes, lines, notes, sentence
 from workbench.cli.options import LARGEST, data_option, device_option, history_option, json_option
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
 from workbench.history import reading
 from workbench.history.database import open_for_reading
 from workbench.history.reported import labels_wanted, report_of
-from workbench.report import Labels, Latencies, Party, Report
-from workbench.report_words import COLUMNS, chance, latency_notes, lines, notes, sentence
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -68,9 +68,9 @@ def _labels(database: Database, history: Path, run: int, folders: tuple[Path, ..
 
 
 def _measured(found: Report, run: int, history: Path, folders: tuple[Path, ...], device: str) -> Latencies:
-    from workbench.engine import Engine, EngineSettings
     from workbench.history.writing import History
-    from workbench.report_questions import latencies
+    from workbench.questions.report import latencies
+    from workbench.running.engine import Engine, EngineSettings
 
     engine = Engine(EngineSettings(device=device, folders=folders))
     with History(history) as opened:

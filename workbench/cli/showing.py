@@ -15,6 +15,7 @@ from typing import IO, Any
 import click
 from sqlite_utils import Database
 
+from workbench.analysis.study import parts
 from workbench.cli.options import LARGEST, data_option, history_option, json_option
 from workbench.cli.tables import run_object, specialists_table, sweep_table, table
 from workbench.errors import WorkbenchError
@@ -22,7 +23,6 @@ from workbench.history import reading
 from workbench.history.csv_out import CURVE_COLUMNS, RUN_COLUMNS, curve_rows, run_rows, write_rows
 from workbench.history.database import open_for_reading
 from workbench.recipes import experiment_of, recipe_paths, recipe_tables
-from workbench.study import parts
 
 
 @click.command()
@@ -153,7 +153,7 @@ def _difference(
     database: Database, rows: dict[int, reading.RunRow], settings: dict[int, dict[str, Any]], folders: Sequence[Path]
 ) -> str | None:
     """Whether the difference is real, of runs that are two groups of seeds; None where they are not."""
-    from workbench.difference import checked_labels, names_in_sentences, no_labels, sentence
+    from workbench.analysis.difference import checked_labels, names_in_sentences, no_labels, sentence
     from workbench.distill import sources
     from workbench.history.seed_groups import seed_groups, sides
 
@@ -225,7 +225,7 @@ def sweeps(number: int | None, history: Path, as_json: bool) -> None:
 @json_option
 def specialists(history: Path, as_json: bool) -> None:
     """What generalists and their specialists reach together, and the students distilled from them; seeds together."""
-    from workbench.specialist_results import coverage, summary
+    from workbench.analysis.specialist_results import coverage, summary
 
     with contextlib.closing(open_for_reading(history)) as database:
         groups = reading.specialised_groups(database)
@@ -239,7 +239,7 @@ def specialists(history: Path, as_json: bool) -> None:
 
 
 def _results(points: Sequence[reading.SweepPoint]) -> list[dict[str, Any]]:
-    from workbench.sweep_results import results
+    from workbench.analysis.sweep_results import results
 
     found = [asdict(one) for one in results(points)]
     for one, part in zip(found, parts(points), strict=False):  # as many of them where the sweep takes parts away

@@ -11,7 +11,7 @@ from workbench.history import reading
 from workbench.sweep import varied, words
 
 if TYPE_CHECKING:
-    from workbench.claims import Score
+    from workbench.analysis.claims import Score
 
 
 TITLES = ("run", "experiment", "name", "status", "model", "T", "w", "val %", "test %", "errors", "seconds")
@@ -98,8 +98,8 @@ def _cut(name: str, width: int) -> str:
 
 def sweep_table(points: Sequence[reading.SweepPoint]) -> str:
     """The combinations of a sweep as aligned text: means over seeds with their 95% intervals."""
-    from workbench.study import is_study
-    from workbench.sweep_results import results
+    from workbench.analysis.study import is_study
+    from workbench.analysis.sweep_results import results
 
     if is_study(points):
         return _study_table(points)
@@ -123,7 +123,7 @@ def sweep_table(points: Sequence[reading.SweepPoint]) -> str:
 
 def _study_table(points: Sequence[reading.SweepPoint]) -> str:
     """What each part that a sweep takes away costs, and how much of it soft targets give back, as aligned text."""
-    from workbench.study import HEADER, MEASURE, cells, parts
+    from workbench.analysis.study import HEADER, MEASURE, cells, parts
 
     lines = [HEADER, *(cells(one) for one in parts(points))]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -133,7 +133,7 @@ def _study_table(points: Sequence[reading.SweepPoint]) -> str:
 
 def specialists_table(points: Sequence[reading.SweepPoint]) -> str:
     """What a generalist and its specialists reach, over seeds, as aligned text: the paper's tables 3 and 4, and the students."""
-    from workbench.specialist_results import coverage, seeds_in_words, summary
+    from workbench.analysis.specialist_results import coverage, seeds_in_words, summary
 
     seeds = seeds_in_words(points)
     title = " · ".join(filter(None, [points[0].name.split(" · ")[0], words(varied(points[0].point))]))

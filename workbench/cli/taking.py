@@ -9,9 +9,9 @@ import click
 
 from workbench.cli.options import LARGEST, data_option, history_option, json_option, threads_option
 from workbench.errors import WorkbenchError
+from workbench.exchange.takeaway import COLUMNS, FORMS, AnswersOtherwise, Taken, form_of
 from workbench.history.database import open_for_reading
 from workbench.progress import ProgressPrinter
-from workbench.takeaway import COLUMNS, FORMS, AnswersOtherwise, Taken, form_of
 
 
 @click.command()
@@ -38,7 +38,7 @@ def take(
     as_json: bool,
 ) -> None:
     """Take RUN away as a file that gives the same answers elsewhere, which is read back and compared before it is kept."""
-    from workbench.taking import Wanted, cpu_engine, take_away
+    from workbench.exchange.taking import Wanted, cpu_engine, take_away
 
     printer = ProgressPrinter()
     wanted = Wanted(run=run, target=target, form=form or form_of(target), small=small, overwrite=overwrite, force=force)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from workbench.distill.ensembles import combined_logits
 from workbench.distill.timing import times
 from workbench.errors import WorkbenchError
-from workbench.takeaway import INPUT, OPSET, OUTPUTS
+from workbench.exchange.takeaway import INPUT, OPSET, OUTPUTS
 
 if TYPE_CHECKING:
     import onnx

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from workbench.distill.onnx_files import LARGEST, needing_onnx, session
 from workbench.errors import CheckpointError
-from workbench.takeaway import OUTPUTS
+from workbench.exchange.takeaway import OUTPUTS
 
 if TYPE_CHECKING:
     import onnx

@@ -24,7 +24,7 @@ from workbench.gui.files_dialogs import megabytes
 from workbench.gui.forms import label, plain_tooltip
 from workbench.history import changes
 from workbench.history.emptying import Binned, Emptied, empty_bin, read_bin, would_empty
-from workbench.questions import many
+from workbench.words import many
 
 Ask = Callable[[Any, Callable[[Any], None]], None]
 

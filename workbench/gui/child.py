@@ -13,8 +13,8 @@ GRACE_MILLISECONDS = 10_000
 
 
 class Child(QObject):
-    """One of :mod:`workbench.child_process`, one work at a time: ``heard`` are its news, and ``over`` says that it ended, with
-    the reason for whoever has heard of no result."""
+    """One of :mod:`workbench.exchange.child_process`, one work at a time: ``heard`` are its news, and ``over`` says that it
+    ended, with the reason for whoever has heard of no result."""
 
     heard = Signal(dict)
     over = Signal(str)

@@ -23,7 +23,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench import questions
+from workbench import words
 from workbench.config import ExperimentConfig
 from workbench.errors import NotHere
 from workbench.events import EngineFailed, EngineReady, ExperimentFinished, ExperimentQueued, Note, RunFinished
@@ -58,7 +58,8 @@ from workbench.history.reading import QueuedRow
 from workbench.history.thread import HistoryThread
 from workbench.history.unbundle import Brought
 from workbench.paths import log_path
-from workbench.runner import Executor, LocalThread
+from workbench.questions import images, plans
+from workbench.running.runner import Executor, LocalThread
 
 logger = logging.getLogger(__name__)
 
@@ -397,7 +398,7 @@ class MainWindow(QMainWindow):
         self.statusBar().showMessage(text, TOLD_MILLISECONDS)
 
     def _ask_times(self, experiments: list[tuple[int, dict[str, Any]]]) -> None:
-        self._ask_engine("times", questions.times(experiments), self.queue.show_times)
+        self._ask_engine("times", plans.times(experiments), self.queue.show_times)
 
     def _resume(self, experiments: list[int]) -> None:
         def queued(others: str) -> None:
@@ -405,16 +406,16 @@ class MainWindow(QMainWindow):
             if others:
                 self._tell(f"{others[0].upper()}{others[1:]}.")
 
-        self._ask_engine(("resume", *experiments), questions.resume(experiments), queued)
+        self._ask_engine(("resume", *experiments), plans.resume(experiments), queued)
 
     def _go_on(self, run: int, epochs: int, kind: str) -> None:
-        self._ask_engine(("go on", run), questions.go_on(run, epochs, kind), lambda _: self._queue_changed())
+        self._ask_engine(("go on", run), plans.go_on(run, epochs, kind), lambda _: self._queue_changed())
 
     def _ask_bias(self, run: int) -> None:
-        def answered(samples: questions.BiasSamples) -> None:
+        def answered(samples: images.BiasSamples) -> None:
             self._ask_history("bias", lambda database: reading.correction(database, run), partial(self.history.ask_bias, samples))
 
-        self._ask_engine(("bias", run), questions.bias_samples(run), answered)
+        self._ask_engine(("bias", run), images.bias_samples(run), answered)
 
     def _run_missing(self, recipes: list[str]) -> None:
         self.banner.hide()
@@ -423,7 +424,7 @@ class MainWindow(QMainWindow):
             self.paper.answered(recipes)
             self.queue.reload()
             self.sweeps.show_newest()
-            self._tell(f"{questions.many(count, 'experiment')} more in the queue on Live.")
+            self._tell(f"{words.many(count, 'experiment')} more in the queue on Live.")
 
         def failed(error: Exception) -> None:
             self.paper.answered(recipes)
@@ -432,7 +433,7 @@ class MainWindow(QMainWindow):
             else:
                 self.banner.say(str(error))
 
-        self._ask_engine(("missing", *recipes), questions.queue_missing(recipes), queued, failed)
+        self._ask_engine(("missing", *recipes), plans.queue_missing(recipes), queued, failed)
 
     def _set_up_recipe(self, name: str) -> None:
         self.setup.show_recipe(name)

@@ -28,10 +28,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench.exchange.takeaway import COLUMNS, FORMS, Taken
 from workbench.gui.child import Child
 from workbench.gui.exchange import file_stem, with_suffix
 from workbench.gui.forms import label
-from workbench.takeaway import COLUMNS, FORMS, Taken
 
 HINT = (
     "The file is read back by its own runtime and compared with the run on the whole test split before it is kept."
@@ -40,7 +40,7 @@ HINT = (
 
 
 class TakeDialog(QDialog):
-    """Takes one run away as often as wanted. The work is done by :mod:`workbench.taking_process`, one at a time."""
+    """Takes one run away as often as wanted. The work is done by :mod:`workbench.exchange.taking_process`, one at a time."""
 
     def __init__(
         self, run: int, name: str, history: Path, folders: Sequence[Path], threads: int, parent: QWidget | None = None
@@ -52,7 +52,7 @@ class TakeDialog(QDialog):
         self._wanted: dict[str, Any] = {}
         self._answered = False
         self.taken: Taken | None = None
-        self._child = Child("workbench.taking_process", self)
+        self._child = Child("workbench.exchange.taking_process", self)
         self._child.heard.connect(self._hear)
         self._child.over.connect(self._over)
         layout = QVBoxLayout(self)

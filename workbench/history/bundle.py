@@ -24,6 +24,7 @@ from workbench.errors import CannotWrite, CheckpointError, HistoryError
 from workbench.files import whole_file
 from workbench.history.database import SCHEMA_VERSION, files_folder, now
 from workbench.sweep import WITHOUT, parts_of
+from workbench.words import many
 
 SUFFIX = ".distilled"
 FORMAT = 1
@@ -66,16 +67,9 @@ class Written:
 
     def words(self) -> str:
         """In a sentence or two."""
-        counts = f"{counted(len(self.experiments), 'experiment')} with {counted(len(self.runs), 'run')}"
-        more = (
-            f" {counted(self.without_state, 'run')} broken off can go on there only from the start: no training state went along."
-        )
+        counts = f"{many(len(self.experiments), 'experiment')} with {many(len(self.runs), 'run')}"
+        more = f" {many(self.without_state, 'run')} broken off can go on there only from the start: no training state went along."
         return f"{counts} written to {self.path.name} ({self.size / 1e6:,.1f} MB)." + more * bool(self.without_state)
-
-
-def counted(count: int, what: str) -> str:
-    """``1 run``, ``3 runs``."""
-    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def is_bundle(path: Path) -> bool:

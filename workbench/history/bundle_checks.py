@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from workbench.bias import WAYS
+from workbench.analysis.bias import WAYS
 from workbench.errors import ConfigError, HistoryError
 from workbench.history.bundle import CHUNK, FILES, FORMAT, MANIFEST, ROWS, TABLES, WHAT, Tell
 from workbench.history.database import SCHEMA_VERSION

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from workbench.bias import Correction
+from workbench.analysis.bias import Correction
 from workbench.errors import HistoryError
 from workbench.history.database import files_folder, now, writing
 from workbench.history.liveness import host, is_alive

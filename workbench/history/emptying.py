@@ -10,9 +10,9 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from workbench.history.bundle import counted
 from workbench.history.changes import EMPTIED
 from workbench.history.database import files_folder, now, writing
+from workbench.words import many
 
 GIVEN_UP = ("points", "metrics", "nonfinite", "summary", "thinned", "predictions")
 """The tables whose rows go even where a run's own row stays."""
@@ -46,12 +46,12 @@ class Emptied:
 
     def words(self) -> str:
         """In a sentence or two."""
-        gone = [counted(self.runs, "run")] * bool(self.runs) + [counted(self.experiments, "experiment")] * bool(self.experiments)
+        gone = [many(self.runs, "run")] * bool(self.runs) + [many(self.experiments, "experiment")] * bool(self.experiments)
         parts = [f"wholly removed: {' and '.join(gone)}"] * bool(gone)
         if self.hollow:
-            parts.append(f"emptied but for name, settings and figures, as others refer to it: {counted(self.hollow, 'run')}")
+            parts.append(f"emptied but for name, settings and figures, as others refer to it: {many(self.hollow, 'run')}")
         if self.kept:
-            parts.append(f"left in the bin, as a run under way learns from it: {counted(self.kept, 'run')}")
+            parts.append(f"left in the bin, as a run under way learns from it: {many(self.kept, 'run')}")
         parts.append(f"files: {self.size / 1e6:,.1f} MB")
         words = "; ".join(parts)
         return f"{words[0].upper()}{words[1:]}."

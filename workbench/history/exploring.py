@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from sqlite_utils import Database
 
-from workbench.explore import Column, Table, column
+from workbench.analysis.explore import Column, Table, column
+from workbench.analysis.importance import sample
 from workbench.history.fields import Field, Vocabulary, vocabulary
 from workbench.history.filters import FilterError, condition
 from workbench.history.listing import values
 from workbench.history.reading import data_version, run_settings
-from workbench.importance import sample
 
 UNCOUNTABLE = ("note", "message")
 """Texts that differ from run to run, and make no axis."""
@@ -69,8 +69,8 @@ def explored(database: Database, names: Sequence[str], wanted: Wanted, known: Vo
 
 
 def varied(database: Database, figure: str, wanted: Wanted, known: Vocabulary | None = None) -> Explored:
-    """The figure and every setting of the runs that have it, or of a sample of very many: what :mod:`workbench.importance`
-    is about."""
+    """The figure and every setting of the runs that have it, or of a sample of very many: what
+    :mod:`workbench.analysis.importance` is about."""
     found = explored(database, [figure, "role"], wanted, known)
     there = np.flatnonzero(np.isfinite(found.table.columns[figure].values)) if figure in found.table.columns else np.empty(0, int)
     table = _only(found.table, sample(there.tolist()))

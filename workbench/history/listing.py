@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from sqlite_utils import Database
 
+from workbench.analysis.sweep_results import Estimate, interval_factor
 from workbench.history.database import tuples
 from workbench.history.fields import Field, Vocabulary
 from workbench.history.filters import Condition, condition
 from workbench.history.reading import REFERENCE, USED_NAME, data_version
-from workbench.sweep_results import Estimate, interval_factor
 
 EXPERIMENT, SEEDS, NONE = "experiment", "seeds", ""
 """Groups that are no field's: by experiment with what each reuses, by settings but for the seed, and none at all."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from sqlite_utils import Database
 
+from workbench.analysis.looking import LineUp, Speaker
 from workbench.history import reading
 from workbench.history.reading import RunRow
 from workbench.history.reported import cast_of, digests, member_names
-from workbench.looking import LineUp, Speaker
 from workbench.plan import ALONE
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from sqlite_utils import Database
 
 from workbench import zoo
-from workbench.bias import Correction
+from workbench.analysis.bias import Correction
 from workbench.config import RunConfig, sameness, written
 from workbench.errors import HistoryError
 from workbench.history.database import files_folder

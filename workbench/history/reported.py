@@ -10,11 +10,8 @@ from pathlib import Path
 import numpy as np
 from sqlite_utils import Database
 
-from workbench.bias import shifted
-from workbench.history import reading
-from workbench.history.reading import RunRow
-from workbench.plan import ALONE, SPECIALISED
-from workbench.report import (
+from workbench.analysis.bias import shifted
+from workbench.analysis.report import (
     Figures,
     Labels,
     NoReport,
@@ -27,6 +24,9 @@ from workbench.report import (
     kept_interval,
     log_softmax,
 )
+from workbench.history import reading
+from workbench.history.reading import RunRow
+from workbench.plan import ALONE, SPECIALISED
 
 _REFERENCE = "SELECT r.experiment FROM tags t JOIN runs r ON r.id = t.run WHERE t.tag = 'reference'"
 

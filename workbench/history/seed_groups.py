@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sqlite_utils import Database
 
+from workbench.analysis.significance import SeedTest, seed_test
 from workbench.config import DataConfig, RunConfig
 from workbench.history import reading
 from workbench.history.reading import RunRow
-from workbench.significance import SeedTest, seed_test
 
 
 def seed_groups(database: Database, runs: Sequence[int]) -> list[tuple[int, ...]]:

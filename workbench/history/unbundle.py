@@ -26,7 +26,7 @@ from sqlite_utils import Database
 from sqlite_utils.utils import sqlite3  # type: ignore[attr-defined]
 
 from workbench.errors import CannotWrite, HistoryError
-from workbench.history.bundle import CHUNK, FILES, ROWS, TABLES, Tell, counted, renumbered
+from workbench.history.bundle import CHUNK, FILES, ROWS, TABLES, Tell, renumbered
 from workbench.history.bundle_checks import (
     DAMAGED,
     MOST_LINE,
@@ -41,6 +41,7 @@ from workbench.history.bundle_checks import (
 from workbench.history.curves import keep_thinned, thinned
 from workbench.history.database import empty_history, files_folder, writing
 from workbench.paths import free_space
+from workbench.words import many
 
 BATCH = 5_000
 STAGED = (
@@ -62,13 +63,13 @@ class Brought:
 
     def words(self) -> str:
         """In a sentence or two."""
-        known = f"{counted(self.there, 'run')} {'was' if self.there == 1 else 'were'} already here"
+        known = f"{many(self.there, 'run')} {'was' if self.there == 1 else 'were'} already here"
         known += f", {self.binned} of them in the bin" if self.binned else ""
         if not self.runs and not self.experiments:
             return f"Nothing is new: {known}."
         first, last = (self.runs[0], self.runs[-1]) if self.runs else (0, 0)
         which = f" ({first} to {last})" if last > first else f" ({first})" if first else ""
-        words = f"Imported {counted(len(self.experiments), 'experiment')} and {counted(len(self.runs), 'run')}{which}"
+        words = f"Imported {many(len(self.experiments), 'experiment')} and {many(len(self.runs), 'run')}{which}"
         return f"{words}; {known}." if self.there else f"{words}."
 
 

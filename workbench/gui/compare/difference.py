@@ -8,12 +8,12 @@ import numpy as np
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
-from workbench.difference import no_labels, sentence
+from workbench.analysis.difference import no_labels, sentence
 from workbench.gui.compare.found import Compared
 from workbench.gui.forms import label
 from workbench.gui.run_feed import AskEngine, AskHistory
 from workbench.history.seed_groups import Sides, sides
-from workbench.questions import labels_of
+from workbench.questions.images import labels_of
 
 ABOUT = (
     "Test errors of two groups of seeds: a t-test over the pairs of a common seed, Welch's where seeds are not in common. Of one "

@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from workbench.difference import called, kind, names_in_sentences, telling
+from workbench.analysis.difference import called, kind, names_in_sentences, telling
+from workbench.analysis.sweep_results import Estimate, estimate, interval_factor
 from workbench.gui.theme import curve_numbers
 from workbench.history import reading
 from workbench.history.changes import marked
 from workbench.history.curves import CURVE_POINTS, Curve, read_curve
 from workbench.history.reading import RunRow
 from workbench.history.seed_groups import seed_groups
-from workbench.sweep_results import Estimate, estimate, interval_factor
 
 EVERY_POINT = 2**31
 MANY_POINTS = 51_300

@@ -9,7 +9,7 @@ from typing import Any
 
 from workbench.gui.compare.found import Compared, Shown
 from workbench.history.reading import RunRow
-from workbench.questions import duration
+from workbench.words import duration
 
 NONE = "–"
 FIGURES = {

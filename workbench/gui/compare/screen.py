@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench.analysis.mean_curve import mean_curve
 from workbench.gui.compare.difference import DifferencePanel
 from workbench.gui.compare.found import Compared, Shown, read_compared
 from workbench.gui.compare.legend import CurveList
@@ -30,7 +31,6 @@ from workbench.gui.pictures import offer_saving, save_table
 from workbench.gui.run_feed import AskEngine, AskHistory
 from workbench.gui.theme import curve_dashed
 from workbench.history.curves import Curve
-from workbench.mean_curve import mean_curve
 
 METRICS = {
     "val_accuracy": ("Validation accuracy", "accuracy"),

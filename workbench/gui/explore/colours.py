@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtGui import QColor
 
-from workbench.explore import Groups
+from workbench.analysis.explore import Groups
 from workbench.gui import theme
 
 

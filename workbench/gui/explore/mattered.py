@@ -19,11 +19,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench.analysis.importance import Answer, Mattered
 from workbench.gui import theme
 from workbench.gui.explore.field_box import FieldBox
 from workbench.gui.forms import label, plain_tooltip
 from workbench.history.fields import Field
-from workbench.importance import Answer, Mattered
 
 BAR_ROLE = Qt.ItemDataRole.UserRole
 TITLES = {

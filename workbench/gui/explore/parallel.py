@@ -8,8 +8,8 @@ import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from workbench.brushes import expression
-from workbench.explore import Table, varies
+from workbench.analysis.brushes import expression
+from workbench.analysis.explore import Table, varies
 from workbench.gui.explore.field_box import FieldBox
 from workbench.gui.explore.parallel_plot import ParallelPlot
 from workbench.gui.forms import label

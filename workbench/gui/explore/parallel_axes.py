@@ -7,8 +7,8 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
-from workbench.brushes import Brush, kept
-from workbench.explore import NONE, Column, Groups, Scale, Table, few, groups, scale, shortened, spans, spread
+from workbench.analysis.brushes import Brush, kept
+from workbench.analysis.explore import NONE, Column, Groups, Scale, Table, few, groups, scale, shortened, spans, spread
 from workbench.gui import theme
 from workbench.gui.explore.colours import colours_of, faded, no_value
 from workbench.gui.explore.lines import Lines

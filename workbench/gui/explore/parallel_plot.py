@@ -9,7 +9,7 @@ from PySide6.QtCore import QEvent, QPoint, QPointF, Qt, Signal
 from PySide6.QtGui import QContextMenuEvent, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QMenu
 
-from workbench.brushes import brush
+from workbench.analysis.brushes import brush
 from workbench.gui.explore.parallel_axes import FOOT, SIDE, TOP, ParallelAxes
 
 EDGE = 5

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
-from workbench.explore import Table, groups, spans
+from workbench.analysis.explore import Table, groups, spans
 from workbench.gui.explore.field_box import FieldBox
 from workbench.gui.explore.scatter_plot import ScatterPlot
 from workbench.gui.forms import label

@@ -15,7 +15,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from workbench.explore import Column, Groups, Scale, Table, pareto_front, scale, shortened, staircase
+from workbench.analysis.explore import Column, Groups, Scale, Table, pareto_front, scale, shortened, staircase
 from workbench.gui import theme
 from workbench.gui.explore.colours import colours_of, no_value
 from workbench.gui.forms import escaped

@@ -9,6 +9,7 @@ from typing import Any
 from PySide6.QtCore import QSettings, Qt, QTimer, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QStackedWidget, QTabWidget, QVBoxLayout
 
+from workbench.analysis.importance import Answer, mattered
 from workbench.gui.explore.mattered import MatteredPage
 from workbench.gui.explore.parallel import ParallelPage
 from workbench.gui.explore.scatter import ScatterPage
@@ -20,7 +21,6 @@ from workbench.gui.worker import Work
 from workbench.history.exploring import Explored, Wanted, explored, varied
 from workbench.history.fields import Vocabulary
 from workbench.history.filters import FilterError, condition
-from workbench.importance import Answer, mattered
 
 SETTLE_MILLISECONDS = 200
 COMPARED_AT_MOST = 200

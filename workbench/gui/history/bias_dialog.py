@@ -17,9 +17,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.bias import WAYS, Correction, errors_at
+from workbench.analysis.bias import WAYS, Correction, errors_at
 from workbench.gui.forms import label
-from workbench.questions import BiasSamples
+from workbench.questions.images import BiasSamples
 
 STEPS = 100
 """Of the slider for a shift of one."""

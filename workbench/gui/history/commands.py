@@ -9,10 +9,10 @@ from typing import Any, Protocol
 from PySide6.QtGui import QUndoCommand
 from sqlite_utils import Database
 
-from workbench.bias import Correction
+from workbench.analysis.bias import Correction
 from workbench.history import changes
 from workbench.history.changes import Marked
-from workbench.questions import many
+from workbench.words import many
 
 
 class Changing(Protocol):

@@ -8,7 +8,7 @@ from typing import Any
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtWidgets import QFormLayout, QLineEdit, QPlainTextEdit, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
 
-from workbench.bias import WAYS
+from workbench.analysis.bias import WAYS
 from workbench.gui.forms import label, plain_tooltip
 from workbench.history.changes import Marked
 from workbench.history.family import Relative

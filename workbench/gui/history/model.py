@@ -13,12 +13,12 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from PySide6.QtGui import QColor, QFont
 from sqlite_utils import Database
 
+from workbench.analysis.sweep_results import Estimate
 from workbench.gui import theme
 from workbench.gui.forms import plain_tooltip
 from workbench.history.fields import OWN, Field, Vocabulary
 from workbench.history.listing import EXPERIMENT, Entry, Group, Listing, Question, cells, list_entries, sparks, summaries
-from workbench.questions import duration, many
-from workbench.sweep_results import Estimate
+from workbench.words import duration, many
 
 Index = QModelIndex | QPersistentModelIndex
 Key = tuple[str, int]

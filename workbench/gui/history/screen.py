@@ -11,7 +11,7 @@ from PySide6.QtGui import QUndoStack
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 from sqlite_utils import Database
 
-from workbench.bias import Correction, errors_at
+from workbench.analysis.bias import Correction, errors_at
 from workbench.config import ExperimentConfig
 from workbench.errors import CannotWrite, ConfigError
 from workbench.gui.dialogs import MoreEpochsDialog
@@ -34,7 +34,8 @@ from workbench.history.fields import BASE, Vocabulary, vocabulary
 from workbench.history.listing import Entry, Head, Question, saved_filters, table_rows
 from workbench.history.reading import RunDetails
 from workbench.plan import SPECIALISED
-from workbench.questions import BiasSamples, many
+from workbench.questions.images import BiasSamples
+from workbench.words import many
 
 LOOK_MILLISECONDS = 1500
 UNDER_WAY = ("running", "waiting")

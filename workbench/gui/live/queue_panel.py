@@ -18,7 +18,7 @@ from workbench.history import changes, reading
 from workbench.history.changes import Queued
 from workbench.history.going_on import let_go_on
 from workbench.history.reading import QueuedRow
-from workbench.questions import duration, many
+from workbench.words import duration, many
 
 ASKED_AT_ONCE = 10
 HOLD = "Keep the selected experiments from beginning, or let them go on, with those whose students were trained together."

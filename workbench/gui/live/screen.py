@@ -36,7 +36,7 @@ from workbench.gui.live.queue_panel import QueuePanel
 from workbench.gui.live.watched import LOSSES, LiveCurves, Watched, accuracy_lines, read_live, references
 from workbench.gui.pictures import offer_saving
 from workbench.gui.run_feed import AskHistory
-from workbench.questions import duration, many
+from workbench.words import duration, many
 
 REDRAW_MILLISECONDS = 400
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
+from workbench.analysis.looking import Scaled
+from workbench.analysis.report import Judged, Party
 from workbench.gui.forms import label
 from workbench.gui.report.plots import ReliabilityPlot
-from workbench.looking import Scaled
-from workbench.report import Judged, Party
 
 COLUMNS = ("", "best T", "ECE before", "ECE after", "NLL before", "NLL after")
 HELP = (

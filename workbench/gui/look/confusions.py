@@ -6,10 +6,10 @@ import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
+from workbench.analysis.looking import Looked
+from workbench.analysis.report import confusion
 from workbench.gui.confusion import ConfusionMap
 from workbench.gui.forms import label
-from workbench.looking import Looked
-from workbench.report import confusion
 
 
 def in_scroll(widget: QWidget, name: str) -> QScrollArea:

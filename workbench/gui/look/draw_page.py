@@ -8,14 +8,14 @@ import numpy as np
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSplitter, QVBoxLayout, QWidget
 
-from workbench.drawings import prepared
+from workbench.analysis.drawings import prepared
 from workbench.gui.forms import label
 from workbench.gui.look.images_page import LookWork
 from workbench.gui.look.opinions import Opinions
 from workbench.gui.setup.pictures import to_pixmap
 from workbench.gui.specialists.canvas import Canvas
 from workbench.gui.specialists.subsets_page import scaled
-from workbench.look_questions import Models
+from workbench.questions.look import Models
 
 SEEN = 112
 LOOK_MILLISECONDS = 3

@@ -10,10 +10,10 @@ from PySide6.QtCore import QAbstractListModel, QItemSelectionModel, QModelIndex,
 from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QListView, QPushButton, QVBoxLayout, QWidget
 
+from workbench.analysis.looking import SIEVES, Cell, Looked, sifted
 from workbench.gui.forms import label, plain_tooltip
 from workbench.gui.setup.pictures import to_pixmap
 from workbench.gui.specialists.subsets_page import scaled
-from workbench.looking import SIEVES, Cell, Looked, sifted
 
 SIDE = 44
 KEPT = 2000

@@ -10,6 +10,7 @@ import numpy as np
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QHBoxLayout, QSplitter, QTabWidget, QVBoxLayout, QWidget
 
+from workbench.analysis.looking import Cell, Looked, mean_soft_targets
 from workbench.gui.forms import label
 from workbench.gui.look.calibration import CalibrationPage
 from workbench.gui.look.confusions import ConfusionsPage, in_scroll
@@ -18,8 +19,7 @@ from workbench.gui.look.opinions import Opinions
 from workbench.gui.look.soft_map import SoftTargetMap
 from workbench.gui.setup.pictures import to_pixmap
 from workbench.gui.specialists.subsets_page import scaled
-from workbench.look_questions import Models, calibrated
-from workbench.looking import Cell, Looked, mean_soft_targets
+from workbench.questions.look import Models, calibrated
 
 LookWork = Callable[[Hashable, Callable[[], Any], Callable[[Any], None], Callable[[Exception], None] | None], None]
 """Has something worked out on a thread of the screen's own: a topic, what to call, who hears of its value and of an error."""

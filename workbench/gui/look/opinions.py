@@ -9,8 +9,8 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QWidget
 
+from workbench.analysis.looking import Party, entropy
 from workbench.gui import theme
-from workbench.looking import Party, entropy
 
 IN_ORDER = 12
 """Up to so many classes stand in their own order, else the likeliest ones."""

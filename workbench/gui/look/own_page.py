@@ -33,9 +33,9 @@ from workbench.gui.run_feed import AskHistory
 from workbench.gui.setup.pictures import to_pixmap
 from workbench.gui.specialists.subsets_page import scaled
 from workbench.history.csv_out import write_csv
-from workbench.look_questions import Models
-from workbench.own_pictures import OwnPictures
-from workbench.questions import duration
+from workbench.questions.look import Models
+from workbench.questions.own_pictures import OwnPictures
+from workbench.words import duration
 
 FETCH_MILLISECONDS = 80
 SIDE = 96

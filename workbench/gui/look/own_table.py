@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 
+from workbench.analysis.looking import LineUp
 from workbench.gui.forms import plain_tooltip
-from workbench.looking import LineUp
-from workbench.own_pictures import Batch
+from workbench.questions.own_pictures import Batch
 
 Index = QModelIndex | QPersistentModelIndex
 CHIEF = ("student", "ensemble")

@@ -10,6 +10,7 @@ from typing import Any
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QStackedWidget, QTabWidget, QVBoxLayout
 
+from workbench.analysis.looking import Looked
 from workbench.errors import NotHere
 from workbench.gui.forms import label
 from workbench.gui.later import Screen
@@ -21,8 +22,7 @@ from workbench.gui.run_feed import AskEngine, AskHistory
 from workbench.gui.setup.temperature import TemperatureSlider
 from workbench.history.looked import Kept, kept
 from workbench.history.reported import Reportable, reportable
-from workbench.look_questions import Models, look, models
-from workbench.looking import Looked
+from workbench.questions.look import Models, look, models
 
 HOTTEST = 50.0
 NONE_YET = "No experiment yet.\n\nLaunch one in Set up: then its teachers' opinions of every image can be looked at here."

@@ -10,11 +10,11 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction, QGuiApplication, QKeySequence
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from workbench.claims import CLAIMS, FORMS, Claim, Form, Score, scoreboard
+from workbench.analysis.claims import CLAIMS, FORMS, Claim, Form, Score, scoreboard
 from workbench.gui.forms import label, plain_tooltip
 from workbench.gui.later import Screen
 from workbench.gui.run_feed import AskHistory
-from workbench.questions import many
+from workbench.words import many
 
 MOST_COMPARED = 40
 """More runs than these are selected in the history: so many curves over each other show nothing."""

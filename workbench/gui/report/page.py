@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from PySide6.QtGui import QImage
 
-from workbench.report import Latencies, Report
-from workbench.report_words import COLUMNS, chance, latency_notes, lines, notes, sentence
+from workbench.analysis.report import Latencies, Report
+from workbench.analysis.report_words import COLUMNS, chance, latency_notes, lines, notes, sentence
 
 SHARPNESS = 2
 """Pixels of a picture for one of the page."""

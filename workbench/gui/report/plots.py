@@ -12,9 +12,9 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QColor, QWheelEvent
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QVBoxLayout, QWidget
 
+from workbench.analysis.report import BINS, Party
 from workbench.gui import theme
 from workbench.gui.forms import escaped, label
-from workbench.report import BINS, Party
 
 COLOURS = {"ensemble": 2, "baseline": 1, "student": 0, "corrected": 3, "alone": 5}
 """Which of the theme's curve colours a party has."""

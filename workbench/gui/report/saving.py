@@ -25,6 +25,8 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QImage, QImageWriter, QPageLayout, QPageSize, QPainter, QPdfWriter, QRegion, QTextDocument
 from PySide6.QtWidgets import QFileDialog, QWidget
 
+from workbench.analysis.report import Latencies, Party, Report
+from workbench.analysis.report_words import confusions
 from workbench.errors import CannotWrite
 from workbench.files import write_whole
 from workbench.gui import theme
@@ -33,8 +35,6 @@ from workbench.gui.exchange import file_stem, named
 from workbench.gui.report.page import SHARPNESS, page
 from workbench.gui.report.plots import ClassBars, ReliabilityPlot
 from workbench.gui.run_feed import AskHistory
-from workbench.report import Latencies, Party, Report
-from workbench.report_words import confusions
 
 PAGE = 980
 """Pixels that the page is wide."""

@@ -20,6 +20,8 @@ from PySide6.QtWidgets import (
 )
 from sqlite_utils import Database
 
+from workbench.analysis.report import Labels, Latencies, NoReport, Report
+from workbench.analysis.report_words import chance, confusions, latency_notes, notes, sentence, spread
 from workbench.gui.confusion import ConfusionMap
 from workbench.gui.forms import Wheelless, label
 from workbench.gui.later import Screen
@@ -29,9 +31,7 @@ from workbench.gui.report.saving import Saving
 from workbench.gui.report.table import MOST_UNFOLDED, PartyTable
 from workbench.gui.run_feed import AskHistory
 from workbench.history.reported import Reportable, labels_wanted, report_of, reportable
-from workbench.report import Labels, Latencies, NoReport, Report
-from workbench.report_questions import labels_of, latencies
-from workbench.report_words import chance, confusions, latency_notes, notes, sentence, spread
+from workbench.questions.report import labels_of, latencies
 
 AskEngine = Callable[[Hashable, Any, Callable[[Any], None], Callable[[Exception], None] | None], None]
 WIDE = 1650

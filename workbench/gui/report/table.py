@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHeaderView, QSizePolicy, QTreeWidget, QTreeWidgetItem
 
+from workbench.analysis.report import Latencies, Party, Report
+from workbench.analysis.report_words import COLUMNS, ENDS, lines
 from workbench.gui.forms import plain_tooltip
-from workbench.report import Latencies, Party, Report
-from workbench.report_words import COLUMNS, ENDS, lines
 
 MOST_UNFOLDED = 3
 """More members than these are folded away at first."""

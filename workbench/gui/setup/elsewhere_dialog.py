@@ -25,10 +25,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.bringing import BEST, CHOICES, Found, Wanted
-from workbench.class_names import some
 from workbench.config import DataConfig, ElsewhereConfig, ModelConfig
 from workbench.errors import ConfigError
+from workbench.exchange.bringing import BEST, CHOICES, Found, Wanted
+from workbench.exchange.class_names import some
 from workbench.gui.child import Child
 from workbench.gui.exchange import file_stem
 from workbench.gui.forms import Form, label
@@ -50,7 +50,7 @@ HINTS = {
 
 class ElsewhereDialog(QDialog):
     """Emits ``brought`` with the run and words about it once the teacher is in the history. The work is done by
-    :mod:`workbench.importing_process`, one at a time."""
+    :mod:`workbench.exchange.importing_process`, one at a time."""
 
     brought = Signal(int, str)
 
@@ -61,7 +61,7 @@ class ElsewhereDialog(QDialog):
         self.setWindowTitle(f"A teacher from elsewhere for {file_stem(Path(data.dataset).name, 'this data')}")
         self._data = data
         self._given = {"history": str(history.absolute()), "folders": [str(folder) for folder in folders], "threads": threads}
-        self._child = Child("workbench.importing_process", self)
+        self._child = Child("workbench.exchange.importing_process", self)
         self._child.heard.connect(self._hear)
         self._child.over.connect(self._over)
         self._answered = self._filling = self._mapping_chosen = False

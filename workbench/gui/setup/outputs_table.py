@@ -8,9 +8,9 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QStringListModel,
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QAbstractItemView, QComboBox, QCompleter, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
-from workbench.bringing import Found
-from workbench.class_names import BETWEEN, numbers_of
 from workbench.errors import ConfigError
+from workbench.exchange.bringing import Found
+from workbench.exchange.class_names import BETWEEN, numbers_of
 from workbench.gui import theme
 from workbench.gui.forms import Wheelless, plain_tooltip
 

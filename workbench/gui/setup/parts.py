@@ -31,8 +31,10 @@ from workbench.distill.sources import DATASETS
 from workbench.gui.forms import Form, label
 from workbench.gui.setup.pictures import ImageSheet, SoftTargetPicture
 from workbench.gui.setup.temperature import TemperatureSlider
-from workbench.questions import DataPreview, PlanSummary, SoftSamples, many
+from workbench.questions.images import DataPreview, SoftSamples
+from workbench.questions.plans import PlanSummary
 from workbench.settings import options_of
+from workbench.words import many
 
 
 class DataPart(QGroupBox):

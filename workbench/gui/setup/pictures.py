@@ -10,7 +10,7 @@ from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QP
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from workbench.gui import theme
-from workbench.questions import SoftSamples, softmax_at
+from workbench.questions.images import SoftSamples, softmax_at
 
 
 def to_pixmap(image: np.ndarray) -> QPixmap:

@@ -24,7 +24,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench import questions
 from workbench.config import DataConfig, ExperimentConfig, TeacherConfig
 from workbench.distill.builtin import BUILT_IN
 from workbench.distill.sources import DATASETS
@@ -41,6 +40,7 @@ from workbench.gui.setup.parts import (
 )
 from workbench.gui.setup.sweep_part import SweepPart
 from workbench.gui.setup.teachers import TeachersPanel
+from workbench.questions import images, plans
 from workbench.recipes import experiment_of, naming, recipe_paths, recipe_tables
 from workbench.settings import options_of
 from workbench.sweep import Sweep
@@ -273,23 +273,21 @@ class SetupScreen(QWidget):
         self._show_launch("the plan is being checked")
         models = (config.student, *(group.model for group in config.teachers))
         if config.data.dataset not in DATASETS:
-            self._ask(
-                "glimpse", questions.glimpse(config.data), lambda found: self.data.sheet.show_images(*found), lambda _: None
-            )
-        self._ask("preview", questions.preview(config.data), self.data.show_preview, self._no_data)
-        self._ask("sizes", questions.model_sizes(config.data, models), self._show_sizes, self._no_sizes)
+            self._ask("glimpse", images.glimpse(config.data), lambda found: self.data.sheet.show_images(*found), lambda _: None)
+        self._ask("preview", images.preview(config.data), self.data.show_preview, self._no_data)
+        self._ask("sizes", images.model_sizes(config.data, models), self._show_sizes, self._no_sizes)
         if self.sweep.value():
             tables = self.tables()
             self._ask(
                 "plan",
-                questions.summarise_sweep(tables),
+                plans.summarise_sweep(tables),
                 partial(self._planned_sweep, config, tables),
                 partial(self._refused, config, tables),
             )
-            self._ask("cases", questions.summarise(config), self.transfer.show_summary, lambda _: None)
+            self._ask("cases", plans.summarise(config), self.transfer.show_summary, lambda _: None)
         else:
-            self._ask("plan", questions.summarise(config), partial(self._planned, config), partial(self._refused, config, {}))
-        self._ask("samples", questions.soft_samples(config), self.distillation.show_samples, self._no_samples)
+            self._ask("plan", plans.summarise(config), partial(self._planned, config), partial(self._refused, config, {}))
+        self._ask("samples", images.soft_samples(config), self.distillation.show_samples, self._no_samples)
 
     def _show_sizes(self, sizes: tuple[Any, ...]) -> None:
         self.student.show_size(sizes[0])
@@ -304,14 +302,14 @@ class SetupScreen(QWidget):
         self._show_sizes(("",) * (1 + len(self.teachers.groups)))
         self.transfer.counts.setText("")
 
-    def _planned(self, config: ExperimentConfig, summary: questions.PlanSummary) -> None:
+    def _planned(self, config: ExperimentConfig, summary: plans.PlanSummary) -> None:
         if config == self._config and not self._settle.isActive():
             self.transfer.show_summary(summary)
             self._checked, self._checked_sweep = config, {}
             self.plan.setText(summary.words())
             self._show_launch("")
 
-    def _planned_sweep(self, config: ExperimentConfig, tables: dict[str, Any], summary: questions.SweepSummary) -> None:
+    def _planned_sweep(self, config: ExperimentConfig, tables: dict[str, Any], summary: plans.SweepSummary) -> None:
         if config == self._config and tables == self.tables() and not self._settle.isActive():
             self._checked, self._checked_sweep = config, tables
             self.plan.setText(summary.words())

@@ -21,7 +21,7 @@ from workbench.gui.setup.pictures import to_pixmap
 from workbench.gui.specialists.canvas import Canvas
 from workbench.gui.specialists.subsets_page import scaled
 from workbench.gui.specialists.verdict import VerdictPanel
-from workbench.specialist_questions import FILTERS, Gallery, Verdict
+from workbench.questions.specialists import FILTERS, Gallery, Verdict
 
 SIDE = 44
 

@@ -10,10 +10,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 from sqlite_utils import Database
 
+from workbench.analysis.specialist_results import Covered, coverage, generalists, seeds_in_words, summary
 from workbench.gui.forms import label
 from workbench.history.specialised import alike
 from workbench.plan import SPECIALISED
-from workbench.specialist_results import Covered, coverage, generalists, seeds_in_words, summary
 
 
 @dataclass(frozen=True, slots=True)

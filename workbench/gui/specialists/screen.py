@@ -20,7 +20,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench import specialist_questions as questions
 from workbench.config import SpecialistsConfig
 from workbench.errors import ConfigError
 from workbench.gui.forms import label, plain_tooltip
@@ -30,6 +29,7 @@ from workbench.gui.specialists.images_page import ImagesPage
 from workbench.gui.specialists.results_page import ResultsPage, results_of
 from workbench.gui.specialists.subsets_page import SubsetsPage
 from workbench.history.specialised import Candidate, candidates
+from workbench.questions import specialists as questions
 
 SETTLE_MILLISECONDS = 200
 NONE_YET = (

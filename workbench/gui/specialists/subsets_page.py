@@ -15,8 +15,8 @@ from workbench.gui.forms import Editor, label
 from workbench.gui.setup.pictures import to_pixmap
 from workbench.gui.specialists.cards import SIDE, Cards
 from workbench.gui.specialists.heat_map import HeatMap
+from workbench.questions.specialists import SubsetsFound, share_inside
 from workbench.settings import options_of
-from workbench.specialist_questions import SubsetsFound, share_inside
 
 SETTLE_MILLISECONDS = 250
 ASKED = ("count", "size", "by", "temperature")

@@ -14,7 +14,7 @@ from workbench.gui import theme
 from workbench.gui.forms import label, plain_tooltip
 from workbench.gui.setup.pictures import to_pixmap
 from workbench.gui.specialists.subsets_page import scaled
-from workbench.specialist_questions import Opinion, Verdict
+from workbench.questions.specialists import Opinion, Verdict
 
 MOST_BARS = 5
 SIDE = 112

@@ -23,6 +23,8 @@ from PySide6.QtWidgets import (
 )
 from sqlite_utils import Database
 
+from workbench.analysis.study import HEADER, MEASURE, Part, cells, parts, table
+from workbench.analysis.sweep_results import Estimate, Result, estimates, results
 from workbench.gui import theme
 from workbench.gui.forms import label
 from workbench.gui.later import Screen
@@ -31,9 +33,7 @@ from workbench.gui.run_feed import AskHistory
 from workbench.gui.sweeps.study_plot import draw_study
 from workbench.history import reading
 from workbench.history.reading import SweepRow
-from workbench.study import HEADER, MEASURE, Part, cells, parts, table
 from workbench.sweep import words
-from workbench.sweep_results import Estimate, Result, estimates, results
 
 FOLLOW_MILLISECONDS = 1500
 METRICS = {

@@ -8,8 +8,8 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
 
+from workbench.analysis.study import ROLES, Part
 from workbench.gui import theme
-from workbench.study import ROLES, Part
 from workbench.sweep import NOTHING
 
 ASIDE = 0.13

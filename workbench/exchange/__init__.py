@@ -1,0 +1,1 @@
+"""In and out: students taken away, teachers from elsewhere, and the runs of other trackers."""

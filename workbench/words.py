@@ -1,0 +1,19 @@
+"""Times and numbers as a person says them."""
+
+from __future__ import annotations
+
+
+def duration(seconds: float) -> str:
+    """A stretch of time as a person says it."""
+    if seconds < 1:
+        return "1 s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def many(count: int, noun: str) -> str:
+    """A number of things as a person says it."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
