@@ -289,6 +289,21 @@ def test_that_a_student_learns_from_it_in_the_window(qtbot: QtBot, window: MainW
         assert run in reading.run_details(database, student.id).parents
 
 
+@pytest.mark.timeout(300)
+def test_that_the_window_closes_while_a_teacher_is_looked_at(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
+    wait_checked(qtbot, window)
+    click(qtbot, window.setup.teachers.elsewhere_button)
+    dialog = window.bringing
+    assert dialog is not None
+    dialog.file.setText(str(written(tmp_path / "linear.onnx")))
+    click(qtbot, dialog.measure)
+    qtbot.waitUntil(lambda: dialog.step.text() != "starting", timeout=LONG)
+    with qtbot.waitSignal(window.closed, timeout=LONG):
+        window.close()
+    assert dialog.ended
+    assert not window.isVisible()
+
+
 def test_that_nothing_is_asked_while_the_set_up_is_wrong(qtbot: QtBot, window: MainWindow) -> None:
     wait_checked(qtbot, window)
     window.setup.data.dataset.setCurrentText("")
