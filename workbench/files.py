@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from workbench.errors import CannotWrite
 from workbench.paths import free_space
+
+_calls = itertools.count()
 
 
 @contextmanager
@@ -19,7 +22,7 @@ def whole_file(target: Path, *, overwrite: bool) -> Iterator[Path]:
     Where there is a file already and ``overwrite`` is not said, it stays as it is: :class:`CannotWrite`, as for a full disk.
     """
     taken = CannotWrite(f"{target} is there already; remove it or name another file")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}-{next(_calls)}.part")
     try:
         if not overwrite and target.exists():
             raise taken

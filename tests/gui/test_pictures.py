@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pyqtgraph as pg
 import pytest
+import shiboken6
 from PySide6.QtGui import QColor, QImage
 from PySide6.QtWidgets import QApplication, QFileDialog, QTableWidget, QTableWidgetItem
 from pytestqt.qtbot import QtBot
 
 from workbench.gui import theme
 from workbench.gui.curve_plot import CurvePlot, Line, Reference
-from workbench.gui.pictures import Plotted, SaveButton, curves_of, legend_of, offer_saving, save_table, svg, table_of
+from workbench.gui.pictures import Plotted, SaveButton, curves_of, legend_of, offer_saving, painting, save_table, svg, table_of
 from workbench.gui.rasterising import picture
 
 WAIT = 20_000
@@ -217,6 +218,20 @@ def test_that_a_painter_that_does_not_start_or_breaks_off_is_a_sentence(
     assert said[1].startswith(f"{tmp_path / 'x.png'} was not painted (the process that does it ended)")
     assert button.isEnabled()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_that_a_picture_is_saved_though_its_plot_is_gone_and_runs_nothing_of_the_folder_it_is_asked_in(
+    qtbot: QtBot, plot: CurvePlot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tempfile.py").write_text("raise SystemExit('a file of the folder was run')")
+    button = SaveButton(curves_of(plot))
+    chosen(monkeypatch, tmp_path / "x.png")
+    button.save("png")
+    assert painting()
+    shiboken6.delete(button)
+    qtbot.waitUntil(lambda: not painting(), timeout=WAIT)
+    assert QImage(str(tmp_path / "x.png")).width() > 1800
 
 
 def test_that_a_table_is_saved_as_it_is_shown(

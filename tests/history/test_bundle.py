@@ -123,6 +123,20 @@ def test_that_others_write_while_a_file_is_read(bundle: Path, tmp_path: Path, mo
     assert {"runs", "params", "metrics", "artefacts"} <= set(written)
 
 
+def test_that_runs_of_an_older_file_have_the_options_that_came_after_it(source: Path, tmp_path: Path) -> None:
+    source = shutil.copytree(source.parent, tmp_path / "copy") / source.name
+    with closing(open_database(source)) as database:
+        with writing(database):
+            database.execute("DELETE FROM params WHERE key IN ('model.activation', 'model.bias')")
+        bundle = write_experiment(database, source, [4], tmp_path / "older.distilled").path
+    path = tmp_path / "other.db"
+    History(path).close()
+    runs = import_into(path, bundle).runs
+    with closing(open_for_reading(path)) as database:
+        sql = "SELECT count(*) FROM params WHERE key = 'model.activation' AND value = 'relu'"
+        assert database.execute(sql).fetchone()[0] == len(runs) > 0
+
+
 def test_that_every_table_of_the_schema_goes_along_or_is_of_one_history_alone(source: Path) -> None:
     with closing(open_for_reading(source)) as database:
         assert set(database.table_names()) == set(TABLES) | HERE_ALONE

@@ -149,6 +149,15 @@ def test_that_what_is_imported_has_its_copies(history: History, database: Databa
         assert (2, "loss", 4000) in copies(there)
 
 
+def test_that_a_summary_without_points_is_an_empty_curve(history: History, database: Database) -> None:
+    run = add(history)
+    with closing(open_database(history.path)) as there, writing(there):
+        there.execute("INSERT INTO summary VALUES (?, 'loss', 1.0, 1.0, 1.0, 5000, 0)", [run])
+    history.finish_run(run, "done", "")
+    assert copies(database) == set()
+    assert len(read_curve(database, run, "loss", 1000).step) == 0
+
+
 def test_that_a_copy_goes_with_the_run(history: History, database: Database) -> None:
     run = add(history)
     draw(history, run, long_values())

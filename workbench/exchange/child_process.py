@@ -1,7 +1,7 @@
 """What the processes have in common that do the long work of the window's dialogs, beside a training and not in its way.
 
-Such a process is given its wishes as JSON, and prints a line of JSON for each piece of news, among them ``error``. It gives
-up, and leaves nothing behind, when its standard input is closed.
+Such a process reads its wishes as a line of JSON, and prints a line of JSON for each piece of news, among them ``error``. It
+gives up, and leaves nothing behind, when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from workbench.errors import WorkbenchError
 
 
 def serve(work: Callable[[dict[str, Any]], None]) -> None:
-    """Do the work that the one argument wishes for; what can go wrong for a person is said as an ``error``."""
-    given: dict[str, Any] = json.loads(sys.argv[1])
+    """Do the work that is wished for; what can go wrong for a person is said as an ``error``."""
+    given: dict[str, Any] = json.loads(sys.stdin.readline())
     threading.Thread(target=_give_up_with_whoever_asked, daemon=True).start()
     try:
         from workbench.history.database import SqliteError

@@ -46,7 +46,8 @@ class Child(QObject):
     def start(self, wishes: dict[str, Any]) -> None:
         """Begin to work."""
         self._unread, self._given_up = b"", False
-        self.process.start(sys.executable, ["-m", self._module, json.dumps(wishes)])
+        self.process.start(sys.executable, ["-P", "-m", self._module])
+        self.process.write(json.dumps(wishes).encode() + b"\n")
 
     def give_up(self) -> None:
         """Have it end, with nothing left behind."""

@@ -43,6 +43,7 @@ from workbench.gui.live.screen import LiveScreen
 from workbench.gui.look.screen import LookScreen
 from workbench.gui.menus import fill_menus
 from workbench.gui.paper.screen import PaperScreen
+from workbench.gui.pictures import painting
 from workbench.gui.preferences import Preferences
 from workbench.gui.report.screen import ReportScreen
 from workbench.gui.run_feed import RunFeed
@@ -745,7 +746,7 @@ class MainWindow(QMainWindow):
     def _ended(self) -> bool:
         threads = (self.executor, self.history_thread, self.worker, self.quick, self.slow)
         given_up = all(dialog is None or dialog.ended for dialog in (self.taking, self.bringing))
-        return self._closing and given_up and all(thread.join(0) for thread in threads)
+        return self._closing and given_up and not painting() and all(thread.join(0) for thread in threads)
 
     def _may_stop(self) -> bool:
         box = QMessageBox(self)

@@ -239,6 +239,19 @@ def _written(chosen: str, suffix: str, write: Callable[[Path], None]) -> str:
     return f"Saved {target}."
 
 
+_painting: set[QProcess] = set()
+
+
+def painting() -> bool:
+    """Whether a picture is under way, for which the window waits before it ends."""
+    return bool(_painting)
+
+
+def _forget(painter: QProcess) -> None:
+    _painting.discard(painter)
+    painter.deleteLater()
+
+
 class SaveButton(QPushButton):
     """Offers to save a plot as a picture, or what it shows as a table; ``said`` tells how that went."""
 
@@ -276,33 +289,38 @@ class SaveButton(QPushButton):
             self._paint(chosen)
 
     def _paint(self, chosen: str) -> None:
+        """Begin; the process outlives the button, so that what was asked for is saved."""
         try:
             target = named(chosen, ".png")
         except CannotWrite as error:
             self.said.emit(f"{error}.")
             return
-        painter = QProcess(self)
-        painter.finished.connect(lambda *_: self._painted(target, painter))
-        painter.errorOccurred.connect(lambda error: self._not_started(error, painter))
-        painter.start(sys.executable, ["-m", "workbench.gui.rasterising", str(target), str(DOTS_PER_INCH)])
+        self.setEnabled(False)
+        painter = QProcess()
+        self._painter, self._target = painter, target
+        _painting.add(painter)
+        painter.finished.connect(lambda *_: _forget(painter))
+        painter.errorOccurred.connect(lambda error: _forget(painter) if error == QProcess.ProcessError.FailedToStart else None)
+        painter.finished.connect(self._painted)
+        painter.errorOccurred.connect(self._not_started)
+        painter.start(sys.executable, ["-P", "-m", "workbench.gui.rasterising", str(target), str(DOTS_PER_INCH)])
         painter.write(svg(self.plotted, DOTS_PER_INCH / SCREEN))
         painter.closeWriteChannel()
-        self.setEnabled(False)
 
-    def _painted(self, target: Path, painter: QProcess) -> None:
+    def _painted(self) -> None:
+        painter, target = self._painter, self._target
         words = bytes(painter.readAllStandardOutput().data()).decode(errors="replace").strip()
         wrong = bytes(painter.readAllStandardError().data()).decode(errors="replace").strip().splitlines()
         if painter.exitCode() or painter.exitStatus() != QProcess.ExitStatus.NormalExit:
             why = wrong[-1] if wrong else "the process that does it ended"
             words = f"{target} was not painted ({why}); try again, or save an SVG."
-        self._over(words or f"Saved {target}.", painter)
+        self._over(words or f"Saved {target}.")
 
-    def _not_started(self, error: QProcess.ProcessError, painter: QProcess) -> None:
+    def _not_started(self, error: QProcess.ProcessError) -> None:
         if error == QProcess.ProcessError.FailedToStart:
-            self._over(f"The picture cannot be painted ({painter.errorString()}); save an SVG instead.", painter)
+            self._over(f"The picture cannot be painted ({self._painter.errorString()}); save an SVG instead.")
 
-    def _over(self, words: str, painter: QProcess) -> None:
-        painter.deleteLater()
+    def _over(self, words: str) -> None:
         self.setEnabled(True)
         self.said.emit(words)
 

@@ -59,7 +59,7 @@ def thinned(database: Database, runs: Sequence[int]) -> list[tuple[int, str, int
     )
     long = tuples(database, sql, [json.dumps(list(runs)), CURVE_POINTS])
     tables = [_read(database, _pieces(database, run), metric, CURVE_POINTS) for run, metric, _ in long]
-    return [(*one, table.astype("<f8").tobytes()) for one, table in zip(long, tables, strict=True)]
+    return [(*one, table.astype("<f8").tobytes()) for one, table in zip(long, tables, strict=True) if len(table)]
 
 
 def _kept(database: Database, run: int, metric: str) -> np.ndarray | None:

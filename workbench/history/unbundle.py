@@ -48,6 +48,11 @@ STAGED = (
     "params", "points", "metrics", "nonfinite", "summary", "results", "corrections", "predictions", "tags", "marks", "bin"
 )  # fmt: skip
 """Tables that name no other row than a run, ``run``: most rows are theirs."""
+LATER_OPTIONS = (  # as migrations/6.sql does to a history
+    "INSERT OR IGNORE INTO params SELECT p.run, o.column1, o.column2 FROM params p JOIN temp.numbers n ON n.now = p.run,"
+    " (VALUES ('model.activation', 'relu'), ('model.bias', 'true')) o WHERE p.key = 'model' AND p.value IN ('mlp', 'cnn')"
+)
+"""Options that are younger than a file may be, with what its runs were trained with."""
 UNKNOWN = 2**62
 """Stands for a past run that the file names and does not hold: no history has it, and a launch says so."""
 
@@ -224,9 +229,6 @@ class _Entering:
         self._rows: list[tuple[str, dict[str, Any]]] = []
         columns = _columns(database)
         self._columns = {table: ["run", *sorted(columns[table] - {"run"})] for table in STAGED}
-        for table, names in self._columns.items():  # without types: a value stays what it is in the file
-            database.execute(f"CREATE TEMP TABLE staged_{table} ({', '.join(names)})")
-        database.execute("CREATE TEMP TABLE numbers (before INTEGER PRIMARY KEY, now INTEGER)")
 
     def close(self) -> None:
         """Give back what the rows took."""
@@ -237,6 +239,9 @@ class _Entering:
         """Set rows down without touching the history; :class:`CannotWrite` where there is no room for them."""
         try:
             self._database.execute("BEGIN")
+            for table, names in self._columns.items():  # without types: a value stays what it is in the file
+                self._database.execute(f"CREATE TEMP TABLE staged_{table} ({', '.join(names)})")
+            self._database.execute("CREATE TEMP TABLE numbers (before INTEGER PRIMARY KEY, now INTEGER)")
             for table, group in itertools.groupby(told, key=lambda one: one[0]):
                 if table not in STAGED:
                     self._rows += group
@@ -266,6 +271,7 @@ class _Entering:
                 f"INSERT INTO main.{table} ({', '.join(names)}) SELECT n.now, {', '.join(f's.{name}' for name in names[1:])}"
                 f" FROM temp.staged_{table} s JOIN temp.numbers n ON n.before = s.run ORDER BY s.rowid"
             )
+        self._database.execute(LATER_OPTIONS)
         self._renumber()
 
     def _enter(self, table: str, row: dict[str, Any]) -> None:
