@@ -26,6 +26,7 @@ def outcomes() -> dict[str, Any]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks, limits and /proc")
+@pytest.mark.timeout(600)  # the first one waits for all of them, on a machine that may be busy
 @pytest.mark.parametrize("name", NAMES)
 def test_that_no_promise_is_broken(name: str, outcomes: dict[str, Any]) -> None:
     assert outcomes[name]["broken"] == []

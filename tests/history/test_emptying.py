@@ -352,7 +352,7 @@ class Counting:
             os.kill(os.getpid(), 9)
         return self.database.execute(*a)
 unlink = Path.unlink
-def many(self, *a, **k):
+def counted(self, *a, **k):
     global left
     left -= 1
     if left == 0:

@@ -160,11 +160,11 @@ def _thicken(plot: pg.PlotWidget, factor: float, stack: ExitStack) -> None:
         wide.setWidthF(max(1.0, wide.widthF()) * factor)
         return wide
 
-    options = {"antialias": True, "resolutionScale": factor}
     for item in plot.scene().items():
         if isinstance(item, pg.GraphicsObject) and hasattr(item, "setExportMode"):
             stack.callback(item.setExportMode, False)
-            item.setExportMode(True, options)
+            symbols = isinstance(item, pg.ScatterPlotItem)  # which grow with the drawing, as pens do not
+            item.setExportMode(True, {"antialias": True, "resolutionScale": 1.0 if symbols else factor})
         if isinstance(item, pg.InfiniteLine):
             stack.callback(item.setPen, QPen(item.pen))
             item.setPen(thick(item.pen))
