@@ -1,4 +1,4 @@
-"""Times and numbers as a person says them."""
+"""Times, numbers and sentences as a person says them."""
 
 from __future__ import annotations
 
@@ -17,3 +17,14 @@ def duration(seconds: float) -> str:
 def many(count: int, noun: str) -> str:
     """A number of things as a person says it."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def capital(words: str) -> str:
+    """The words with a large first letter."""
+    return words[:1].upper() + words[1:]
+
+
+def sentence(words: object) -> str:
+    """What is said, or an error, as a sentence: a large first letter and a full stop; nothing where nothing is said."""
+    said = capital(str(words))
+    return said if not said or said.endswith(".") else f"{said}."

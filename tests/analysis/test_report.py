@@ -18,7 +18,7 @@ from tests.distill.data_files import idx_files, write_idx
 from tests.experiments import DIVERGING, TINY, engine, launch, rows, specialised, tiny
 from workbench.analysis.bias import Correction, errors_at
 from workbench.analysis.report import Figures, NoReport, Party, Report, combined, fidelity, judge, kept_interval, log_softmax
-from workbench.analysis.report_words import COLUMNS, chance, latency_notes, lines, sentence
+from workbench.analysis.report_words import COLUMNS, chance, latency_notes, lines, summed_up
 from workbench.cli import cli
 from workbench.errors import DataError, WorkbenchError
 from workbench.history import changes, reading
@@ -103,7 +103,7 @@ def party(key: str, errors: int | None, multiply_adds: float = 100.0, status: st
 def said(ensemble: int | None, baseline: int | None, student: int | None, cost: float = 3800.0) -> str:
     known = [("ensemble", ensemble, cost), ("baseline", baseline, 100.0), ("student", student, 100.0)]
     parties = tuple(party(key, errors, adds) for key, errors, adds in known if errors is not None)
-    return sentence(Report(experiment=1, name="", status="done", message="", dataset="", parties=parties))
+    return summed_up(Report(experiment=1, name="", status="done", message="", dataset="", parties=parties))
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_that_a_student_that_is_not_done_is_said_to_be_so(status: str, words: st
     report = Report(
         experiment=1, name="", status=status, message="", dataset="", parties=(party("ensemble", 30), undone), ensemble="teacher"
     )
-    assert sentence(report) == f"The student {words}: the teacher makes 30 errors of 1,000 test images."
+    assert summed_up(report) == f"The student {words}: the teacher makes 30 errors of 1,000 test images."
 
 
 # Real runs
@@ -215,7 +215,7 @@ def test_that_without_labels_the_recorded_figures_still_stand(done: History) -> 
     assert bare.classes == ()
     assert bare.judged == ()
     assert bare.kept is None
-    assert sentence(bare) == sentence(reported(done))
+    assert summed_up(bare) == summed_up(reported(done))
     assert [line.cells[1:3] for line in lines(bare)] == [line.cells[1:3] for line in lines(reported(done))]
     assert all(len(line.cells) == len(COLUMNS) for line in lines(bare))
     assert "*" in lines(bare)[-1].cells[-2]
@@ -261,7 +261,7 @@ def test_that_an_experiment_that_is_not_there_is_a_sentence(done: History) -> No
 def test_that_a_failed_student_leaves_what_is_there(history: History) -> None:
     assert launch(history, tiny(training=DIVERGING, distillation__baseline=False))[0] == "failed"
     report = reported(history)
-    assert sentence(report).startswith("The student failed (")
+    assert summed_up(report).startswith("The student failed (")
     assert report.party("ensemble").judged is not None  # type: ignore[union-attr]
     assert report.party("student").judged is None  # type: ignore[union-attr]
     assert [line.cells[1] for line in lines(report)][-1] == "failed"
@@ -276,7 +276,7 @@ def test_that_an_experiment_stopped_before_anything_ended_is_told(history: Histo
     with closing(open_for_reading(history.path)) as database:
         report = report_of(database, 1)
         assert labels_wanted(database, 1) is None
-    assert sentence(report).startswith("The student was")
+    assert summed_up(report).startswith("The student was")
     assert all(one.figures.errors is None for one in report.parties)
 
 
@@ -388,7 +388,7 @@ def test_that_the_command_prints_sentence_and_table(done: History) -> None:
     assert result.exit_code == 0, result.output
     report = reported(done)
     out = result.output.splitlines()
-    assert out[0] == sentence(report)
+    assert out[0] == summed_up(report)
     assert chance(report) in out or not chance(report)
     head = next(place for place, line in enumerate(out) if line.strip().startswith("errors"))
     assert [line.strip().split("  ")[0] for line in out[head + 1 : head + 6]] == [one.name for one in report.parties]
@@ -398,7 +398,7 @@ def test_that_json_has_the_matrices_too_and_latency_where_asked(done: History) -
     shown = json.loads(workbench("report", 1, "--latency", "--device", "cpu", "--json", "--history", done.path).stdout)
     report = reported(done)
     student = shown["parties"][-1]
-    assert shown["sentence"] == sentence(report)
+    assert shown["sentence"] == summed_up(report)
     assert student["errors"] == report.errors("student")
     assert student["confusion"] == report.parties[-1].judged.confusion.tolist()  # type: ignore[union-attr]
     assert sum(student["reliability"]["count"]) == 500

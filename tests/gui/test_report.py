@@ -21,7 +21,7 @@ from tests.experiments import DIVERGING, TINY, engine, launch, specialised, tiny
 from tests.gui.driving import WAIT, launch_and_finish, make_small
 from workbench.analysis.bias import Correction
 from workbench.analysis.report import Party, judge, log_softmax
-from workbench.analysis.report_words import sentence
+from workbench.analysis.report_words import summed_up
 from workbench.errors import CannotWrite, WorkbenchError
 from workbench.gui import theme
 from workbench.gui.confusion import ConfusionMap
@@ -63,7 +63,7 @@ def test_that_a_finished_experiment_is_reported_measured_compared_and_saved(
     report = screen.report
     assert report is not None
     assert screen.choice.currentText() == "digits  #1"
-    assert screen.headline.text() == sentence(report)
+    assert screen.headline.text() == summed_up(report)
     assert [cell(screen, row, 0) for row in range(3)] == ["ensemble of 2", "baseline", "student"]
     assert screen.table.topLevelItem(0).isExpanded()
     assert cell(screen, 2, 1) == str(report.errors("student"))
@@ -92,7 +92,7 @@ def test_that_a_finished_experiment_is_reported_measured_compared_and_saved(
         click(qtbot, screen.save)
         qtbot.waitUntil(lambda name=name: name in window.statusBar().currentMessage(), timeout=WAIT)
     page = (tmp_path / "mine.html").read_text()
-    assert sentence(report).replace("'", "&#x27;") in page
+    assert summed_up(report).replace("'", "&#x27;") in page
     assert page.count("data:image/png;base64,") == 3 + 5 + 1
     assert " / " in page
     document = QPdfDocument()

@@ -14,6 +14,7 @@ from workbench.history.reading import RunRow, differing_settings
 from workbench.history.seed_groups import Sides
 from workbench.plan import SPECIALISED
 from workbench.sweep import words
+from workbench.words import capital
 
 MOST_SAID = 3
 """Settings in a name."""
@@ -89,7 +90,7 @@ def sentence(sides: Sides, names: Sequence[str], labels: np.ndarray | None = Non
     seeds = [len({row.seed for row in group}) for group in (sides.first, sides.second)]
     alone = "One seed each says" if max(seeds) == 1 else "One seed on a side says"
     errors = ", ".join(f"{called(row)} makes {row.figures['test_errors']:,.0f} errors" for row in (one, other))
-    begun = f"{alone} nothing about other seeds. {errors[:1].upper()}{errors[1:]} of {sides.cases:,}."
+    begun = f"{alone} nothing about other seeds. {capital(errors)} of {sides.cases:,}."
     if sides.predicted is None:
         return f"{begun} Their predictions were not kept, so that they cannot be compared image by image."
     if labels is None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.analysis.report import BATCHES, Latencies, Party, Report
+from workbench.words import sentence
 
 
-def sentence(report: Report) -> str:
+def summed_up(report: Report) -> str:
     """What came of the experiment, in a sentence."""
     ensemble, baseline, student = (report.errors(key) for key in ("ensemble", "baseline", "student"))
     name, cost = report.ensemble, _cost(report)
@@ -164,7 +165,7 @@ def latency_notes(report: Report, latencies: Latencies | None) -> list[str]:
         f"{_images(batch)} in {f'1/{ratio:.2g}' if ratio >= 1 else f'{1 / ratio:.2g} times'}" for batch, ratio in ratios.items()
     )
     compared = [f"The student names the class of {faster} of the {report.ensemble}'s time."] if faster else []
-    return [*compared, latencies.words(), *(f"{one[:1].upper()}{one[1:]}." for one in latencies.missing)]
+    return [*compared, latencies.words(), *map(sentence, latencies.missing)]
 
 
 def _images(count: int) -> str:

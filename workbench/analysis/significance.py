@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.analysis.sweep_results import interval_factor
+from workbench.words import capital
 
 CHANCE = 0.05
 """A p-value at and above which a difference could be chance."""
@@ -110,7 +111,7 @@ def seeds_sentence(found: SeedTest, first: str, second: str, cases: int) -> str:
     than the students at T = 1 (95% interval 4.1 to 20.5; paired t-test over 5 seeds, p = 0.012): the difference is real.``"""
     seeds = f"{found.seeds[0]} seeds" if found.way in ("paired", "sign") else f"{found.seeds[0]} and {found.seeds[1]} seeds"
     if not found.mean:
-        return f"{_begun(first)} and {second} make as many errors of {cases:,} in the mean over {seeds}."
+        return f"{capital(first)} and {second} make as many errors of {cases:,} in the mean over {seeds}."
     size = abs(found.mean)
     test = {
         "paired": f"paired t-test over {seeds}",
@@ -120,7 +121,7 @@ def seeds_sentence(found: SeedTest, first: str, second: str, cases: int) -> str:
     }[found.way]
     between = f"95% interval {_number(size - found.half)} to {_number(size + found.half)}; " if found.half is not None else ""
     more = f"{_number(size)} {'fewer' if found.mean < 0 else 'more'} errors of {cases:,}"
-    return f"{_begun(first)} make {more} than {second} ({between}{test}, p {p_words(found.p)}): {_verdict(found.p)}."
+    return f"{capital(first)} make {more} than {second} ({between}{test}, p {p_words(found.p)}): {_verdict(found.p)}."
 
 
 def cases_sentence(found: CaseTest, first: str, second: str) -> str:
@@ -139,10 +140,6 @@ def p_words(p: float) -> str:
 
 def _verdict(p: float) -> str:
     return "the difference is real" if p < CHANCE else "it could be chance"
-
-
-def _begun(name: str) -> str:
-    return name[:1].upper() + name[1:]
 
 
 def _times(count: int) -> str:

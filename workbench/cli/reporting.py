@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from workbench.analysis.report import Labels, Latencies, Party, Report
-from workbench.analysis.report_words import COLUMNS, chance, latency_notes, lines, notes, sentence
+from workbench.analysis.report_words import COLUMNS, chance, latency_notes, lines, notes, summed_up
 from workbench.cli.options import LARGEST, data_option, device_option, history_option, json_option
 from workbench.config import RunConfig
 from workbench.errors import WorkbenchError
@@ -44,7 +44,7 @@ def report(experiment: int, latency: bool, history: Path, folders: tuple[Path, .
     if as_json:
         click.echo(json.dumps(report_object(found, measured)))
         return
-    click.echo(sentence(found))
+    click.echo(summed_up(found))
     for more in (chance(found), *notes(found)):
         if more:
             click.echo(more)
@@ -97,7 +97,7 @@ def report_object(found: Report, measured: Latencies | None = None) -> dict[str,
         "name": found.name,
         "status": found.status,
         "message": found.message,
-        "sentence": sentence(found),
+        "sentence": summed_up(found),
         "kept_interval": list(found.kept) if found.kept else None,
         "notes": list(found.notes),
         "dataset": found.dataset,

@@ -61,6 +61,7 @@ from workbench.history.unbundle import Brought
 from workbench.paths import log_path
 from workbench.questions import images, plans
 from workbench.running.runner import Executor, LocalThread
+from workbench.words import sentence
 
 logger = logging.getLogger(__name__)
 
@@ -405,7 +406,7 @@ class MainWindow(QMainWindow):
         def queued(others: str) -> None:
             self._queue_changed()
             if others:
-                self._tell(f"{others[0].upper()}{others[1:]}.")
+                self._tell(sentence(others))
 
         self._ask_engine(("resume", *experiments), plans.resume(experiments), queued)
 

@@ -32,6 +32,7 @@ from workbench.exchange.takeaway import COLUMNS, FORMS, Taken
 from workbench.gui.child import Child
 from workbench.gui.exchange import file_stem, with_suffix
 from workbench.gui.forms import label
+from workbench.words import sentence
 
 HINT = (
     "The file is read back by its own runtime and compared with the run on the whole test split before it is kept."
@@ -238,7 +239,7 @@ class TakeDialog(QDialog):
 
     def _say(self, words: str, notes: str = "", *, keep: bool = False, figures: bool = False) -> None:
         self._answered = True
-        self.words.setText(f"{words[0].upper()}{words[1:]}{'' if words.endswith('.') else '.'}")
+        self.words.setText(sentence(words))
         self.notes.setText(notes)
         self.notes.setVisible(bool(notes))
         self.keep.setVisible(keep)

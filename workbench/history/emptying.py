@@ -12,7 +12,7 @@ from sqlite_utils import Database
 
 from workbench.history.changes import EMPTIED
 from workbench.history.database import files_folder, now, writing
-from workbench.words import many
+from workbench.words import many, sentence
 
 GIVEN_UP = ("points", "metrics", "nonfinite", "summary", "thinned", "predictions")
 """The tables whose rows go even where a run's own row stays."""
@@ -54,7 +54,7 @@ class Emptied:
             parts.append(f"left in the bin, as a run under way learns from it: {many(self.kept, 'run')}")
         parts.append(f"files: {self.size / 1e6:,.1f} MB")
         words = "; ".join(parts)
-        return f"{words[0].upper()}{words[1:]}."
+        return sentence(words)
 
     @property
     def nothing(self) -> bool:

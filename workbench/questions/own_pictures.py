@@ -21,6 +21,7 @@ from workbench.analysis.looking import entropy
 from workbench.distill import image_folder
 from workbench.distill.sources import as_own
 from workbench.errors import DataError
+from workbench.words import sentence
 
 if TYPE_CHECKING:
     from workbench.questions.look import Models
@@ -143,7 +144,7 @@ class OwnPictures:
                     there[place] = True
                 except DataError as error:
                     said = [str(error).removeprefix(f"{path} ")]
-            remarks.append(_sentence(said))
+            remarks.append(sentence("; ".join(said)))
         stacked = np.stack(images) if images else np.zeros((0, channels, height, width), np.uint8)
         if self._config.invert:
             np.subtract(255, stacked, out=stacked)
@@ -165,8 +166,3 @@ class OwnPictures:
 
 def _parts(paths: Sequence[Path], size: int) -> Iterator[tuple[Path, ...]]:
     return (tuple(paths[start : start + size]) for start in range(0, len(paths), size))
-
-
-def _sentence(said: Sequence[str]) -> str:
-    words = "; ".join(said)
-    return f"{words[0].upper()}{words[1:]}." if words else ""

@@ -21,6 +21,7 @@ from workbench.gui import theme
 from workbench.gui.forms import label
 from workbench.history.fields import Vocabulary
 from workbench.history.filters import FilterError, completions, condition, unfinished
+from workbench.words import sentence
 
 PATIENCE_MILLISECONDS = 500
 """An error is told once nothing has been typed for so long."""
@@ -160,7 +161,7 @@ class FilterBox(QWidget):
         self.edit.wrong = self._error
         self.edit.update()
         said = str(self._error)
-        self.wrong.setText(f"{said[0].upper()}{said[1:]}. The list is as before.")
+        self.wrong.setText(f"{sentence(said)} The list is as before.")
         room = self.width() - self.wrong.sizeHint().width()
         self.wrong.setIndent(max(0, min(int(self.edit.offset(self._error.start)), room)))
         self.wrong.show()

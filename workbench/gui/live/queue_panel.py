@@ -18,7 +18,7 @@ from workbench.history import changes, reading
 from workbench.history.changes import Queued
 from workbench.history.going_on import let_go_on
 from workbench.history.reading import QueuedRow
-from workbench.words import duration, many
+from workbench.words import duration, many, sentence
 
 ASKED_AT_ONCE = 10
 HOLD = "Keep the selected experiments from beginning, or let them go on, with those whose students were trained together."
@@ -206,7 +206,7 @@ class QueuePanel(QGroupBox):
 
     def _say_others(self, others: str) -> None:
         if others:
-            self.said.emit(f"{others[0].upper()}{others[1:]}.")
+            self.said.emit(sentence(others))
 
     def remove(self) -> None:
         """Take the selected experiments out of the queue; undo puts them back."""

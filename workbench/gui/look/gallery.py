@@ -14,6 +14,7 @@ from workbench.analysis.looking import SIEVES, Cell, Looked, sifted
 from workbench.gui.forms import label, plain_tooltip
 from workbench.gui.setup.pictures import to_pixmap
 from workbench.gui.specialists.subsets_page import scaled
+from workbench.words import capital
 
 SIDE = 44
 KEPT = 2000
@@ -59,7 +60,7 @@ class GalleryModel(QAbstractListModel):
             return f"{'✓' if right == said else '✗'} {right}"
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
             who = "the student" if self.looked.said("student") is not None else self.looked.line_up.parties[0].name
-            words = f"Test image {case}: {right}. {who[0].upper()}{who[1:]} says {said}."
+            words = f"Test image {case}: {right}. {capital(who)} says {said}."
             return plain_tooltip(words) if role == Qt.ItemDataRole.ToolTipRole else words
         return None
 

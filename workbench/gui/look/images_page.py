@@ -20,6 +20,7 @@ from workbench.gui.look.soft_map import SoftTargetMap
 from workbench.gui.setup.pictures import to_pixmap
 from workbench.gui.specialists.subsets_page import scaled
 from workbench.questions.look import Models, calibrated
+from workbench.words import sentence
 
 LookWork = Callable[[Hashable, Callable[[], Any], Callable[[Any], None], Callable[[Exception], None] | None], None]
 """Has something worked out on a thread of the screen's own: a topic, what to call, who hears of its value and of an error."""
@@ -196,7 +197,7 @@ class ImagesPage(QWidget):
 
         def failed(error: Exception) -> None:
             if looked is self.looked:
-                self.calibration.clear(_said(error))
+                self.calibration.clear(sentence(error))
 
         def answered(found: Any) -> None:
             if looked is self.looked:
@@ -225,8 +226,3 @@ def _sentence(looked: Looked, case: int, said: np.ndarray, temperature: float) -
             f"and {others[second]:.2%} to {looked.classes[second]}, {others.sum():.1%} to all wrong classes together."
         )
     return "\n".join(lines)
-
-
-def _said(error: Exception) -> str:
-    words = str(error)
-    return f"{words[:1].upper()}{words[1:]}."

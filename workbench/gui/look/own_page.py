@@ -35,7 +35,7 @@ from workbench.gui.specialists.subsets_page import scaled
 from workbench.history.csv_out import write_csv
 from workbench.questions.look import Models
 from workbench.questions.own_pictures import OwnPictures
-from workbench.words import duration
+from workbench.words import duration, sentence
 
 FETCH_MILLISECONDS = 80
 SIDE = 96
@@ -242,7 +242,7 @@ class OwnPage(QWidget):
             self._tell()
             if error is not None:
                 words = str(error)
-                self.hint.setText(f"{words[:1].upper()}{words[1:]}.\n\n{HINT}")
+                self.hint.setText(f"{sentence(words)}\n\n{HINT}")
                 self.pages.setCurrentIndex(0)
 
         self._slow("own pictures", pictures.work, lambda _: over(), over)

@@ -11,6 +11,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from workbench.analysis.looking import LineUp
 from workbench.gui.forms import plain_tooltip
 from workbench.questions.own_pictures import Batch
+from workbench.words import capital
 
 Index = QModelIndex | QPersistentModelIndex
 CHIEF = ("student", "ensemble")
@@ -55,7 +56,7 @@ class OwnTable(QAbstractTableModel):
         self.titles = ["File"]
         for place in self._shown:
             name = line_up.parties[place].name
-            self.titles += [name[0].upper() + name[1:], *NUMBERS]
+            self.titles += [capital(name), *NUMBERS]
         self.titles += (["Agree"] if self._agree else []) + ["Remark"]
         self.endResetModel()
 

@@ -23,6 +23,7 @@ from workbench.gui.setup.temperature import TemperatureSlider
 from workbench.history.looked import Kept, kept
 from workbench.history.reported import Reportable, reportable
 from workbench.questions.look import Models, look, models
+from workbench.words import sentence
 
 HOTTEST = 50.0
 NONE_YET = "No experiment yet.\n\nLaunch one in Set up: then its teachers' opinions of every image can be looked at here."
@@ -153,7 +154,7 @@ class LookScreen(Screen):
     def _show(self, found: Kept, there: Models, looked: Looked) -> None:
         self.looked, self._loaded = looked, found.line_up.experiment
         self._runs = tuple(one.run for one in found.line_up.speakers)
-        missing = [f"{words[0].upper()}{words[1:]}." for words in there.missing]
+        missing = [sentence(words) for words in there.missing]
         self.notes.setText(" ".join([*looked.notes, *missing]))
         self.notes.setVisible(bool(self.notes.text()))
         self.temperature.set_value(looked.line_up.temperature)
@@ -171,7 +172,7 @@ class LookScreen(Screen):
                 self.show_experiment(other)
                 return
         words = str(error)
-        self._show_hint(f"{words[:1].upper()}{words[1:]}.")
+        self._show_hint(sentence(words))
 
     def _show_hint(self, words: str) -> None:
         self.hint.setText(words)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from PySide6.QtGui import QImage
 
 from workbench.analysis.report import Latencies, Report
-from workbench.analysis.report_words import COLUMNS, chance, latency_notes, lines, notes, sentence
+from workbench.analysis.report_words import COLUMNS, chance, latency_notes, lines, notes, summed_up
 
 SHARPNESS = 2
 """Pixels of a picture for one of the page."""
@@ -36,7 +36,7 @@ def page(report: Report, latencies: Latencies | None, pictures: dict[str, QImage
         '<!doctype html><html><head><meta charset="utf-8">',
         f"<title>{html.escape(about)}</title><style>{STYLE}</style></head><body>",
         said(about, "faint"),
-        f"<h1>{html.escape(sentence(report))}</h1>",
+        f"<h1>{html.escape(summed_up(report))}</h1>",
         said(chance(report), "faint"),
         *(said(note) for note in notes(report)),
         _table(report, latencies),

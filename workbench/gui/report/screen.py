@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from sqlite_utils import Database
 
 from workbench.analysis.report import Labels, Latencies, NoReport, Report
-from workbench.analysis.report_words import chance, confusions, latency_notes, notes, sentence, spread
+from workbench.analysis.report_words import chance, confusions, latency_notes, notes, spread, summed_up
 from workbench.gui.confusion import ConfusionMap
 from workbench.gui.forms import Wheelless, label
 from workbench.gui.later import Screen
@@ -32,6 +32,7 @@ from workbench.gui.report.table import MOST_UNFOLDED, PartyTable
 from workbench.gui.run_feed import AskHistory
 from workbench.history.reported import Reportable, labels_wanted, report_of, reportable
 from workbench.questions.report import labels_of, latencies
+from workbench.words import sentence
 
 AskEngine = Callable[[Hashable, Any, Callable[[Any], None], Callable[[Exception], None] | None], None]
 WIDE = 1650
@@ -271,7 +272,7 @@ class ReportScreen(Screen):
 
     def _show(self, report: Report) -> None:
         self.report = report
-        self.headline.setText(sentence(report))
+        self.headline.setText(summed_up(report))
         _say(self.chance, chance(report))
         _say(self.notes, "\n".join(notes(report)))
         _say(self.sweep, _sweep_words(report))
@@ -330,7 +331,7 @@ class ReportScreen(Screen):
 
         def failed(error: Exception) -> None:
             self._measured()
-            self.said.emit(f"{str(error)[:1].upper()}{str(error)[1:]}.")
+            self.said.emit(sentence(error))
 
         self._ask_engine("latency", latencies(self._run, self.report.timed), answered, failed)
 

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from workbench.gui import theme
 from workbench.gui.cells import aside, paint_names, rgb, to_image
 from workbench.gui.forms import plain_tooltip
+from workbench.words import capital
 
 LEGEND = 34
 
@@ -135,7 +136,7 @@ class HeatMap(QWidget):
         painter.setPen(QColor(theme.current().faint))
         apart = self._apart()
         low, middle, high = (float(apart.min()), self._middle(), float(apart.max())) if apart.size else (0.0, 0.0, 0.0)
-        words = f"{self._what[:1].upper()}{self._what[1:]}: blue above the median, {middle:.2g}, up to {high:.2g}"
+        words = f"{capital(self._what)}: blue above the median, {middle:.2g}, up to {high:.2g}"
         words += f"; orange below it, down to {low:.2g}" if low < middle else ""
         room = QRectF(2, area.bottom() + 4, self.width() - 4, LEGEND - 6)
         painter.drawText(room, Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap, words)

@@ -30,6 +30,7 @@ from workbench.gui.specialists.results_page import ResultsPage, results_of
 from workbench.gui.specialists.subsets_page import SubsetsPage
 from workbench.history.specialised import Candidate, candidates
 from workbench.questions import specialists as questions
+from workbench.words import sentence
 
 SETTLE_MILLISECONDS = 200
 NONE_YET = (
@@ -252,8 +253,7 @@ class SpecialistsScreen(Screen):
 
 def _sentence(error: Exception) -> str:
     """An error as a sentence, without the path of a setting that this screen shows by another name."""
-    words = error.reason if isinstance(error, ConfigError) else str(error)
-    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith('.') else '.'}"
+    return sentence(error.reason if isinstance(error, ConfigError) else error)
 
 
 def _hint(text: str) -> QLabel:

@@ -17,6 +17,7 @@ from workbench.gui.specialists.cards import SIDE, Cards
 from workbench.gui.specialists.heat_map import HeatMap
 from workbench.questions.specialists import SubsetsFound, share_inside
 from workbench.settings import options_of
+from workbench.words import sentence
 
 SETTLE_MILLISECONDS = 250
 ASKED = ("count", "size", "by", "temperature")
@@ -175,7 +176,7 @@ class SubsetsPage(QWidget):
             f"Not yet: {problem}." if problem else "Open Set up with this generalist as it is, and a specialist for each subset."
         )
         if problem and found is not None:
-            self.error.setText(f"{problem[0].upper()}{problem[1:]}.")
+            self.error.setText(sentence(problem))
             self.error.show()
 
     def _choose(self) -> None:

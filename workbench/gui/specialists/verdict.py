@@ -15,6 +15,7 @@ from workbench.gui.forms import label, plain_tooltip
 from workbench.gui.setup.pictures import to_pixmap
 from workbench.gui.specialists.subsets_page import scaled
 from workbench.questions.specialists import Opinion, Verdict
+from workbench.words import capital
 
 MOST_BARS = 5
 SIDE = 112
@@ -193,7 +194,7 @@ def _opinion_bars(opinion: Opinion, verdict: Verdict) -> Bars:
     if opinion.other is not None:
         right = verdict.label is not None and verdict.label not in opinion.subset
         bars.append(Bar("any other", opinion.other, right))
-    title = opinion.name[0].upper() + opinion.name[1:]
+    title = capital(opinion.name)
     return Bars(title, f"run {opinion.run}, knows {_listed(opinion.subset, verdict.classes)}", bars)
 
 
