@@ -17,10 +17,12 @@ import safetensors.torch
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.distill.digits import digits
 from tests.experiments import engine, launch, rows, tiny, tree
 from tests.teacher_files import CLASSES, linear, with_weights_in, written
 from workbench.config import DataConfig, ElsewhereConfig, ModelConfig, TeacherConfig
 from workbench.distill.elsewhere import Elsewhere
+from workbench.distill.evaluation import logits_on
 from workbench.distill.models import build
 from workbench.distill.onnx_teacher import OnnxNet
 from workbench.errors import CheckpointError, ConfigError, WorkbenchError
@@ -396,3 +398,31 @@ def test_that_grey_becomes_three_channels_and_colours_grey() -> None:
     assert torch.equal(to_three.seen(view), view.expand(-1, 3, -1, -1))
     to_grey = Elsewhere(torch.nn.Identity(), ElsewhereConfig(channels=1, pixels="0..255"), three * 0, three)
     assert torch.equal(to_grey.seen(view.expand(-1, 3, -1, -1).contiguous()), view)
+
+
+class Counts(torch.nn.Module):
+    """Says ten logits, and keeps how many images it was shown at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: list[tuple[int, ...]] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.shown.append(tuple(images.shape))
+        return images.mean(dim=(1, 2, 3))[:, None] * torch.arange(CLASSES)
+
+
+@pytest.mark.parametrize(("size", "most"), [(224, 27), (0, 1024)])
+def test_that_so_many_images_are_shown_at_once_as_fit_in_the_size_it_takes(size: int, most: int) -> None:
+    data = digits()
+    about = ElsewhereConfig(logits=CLASSES, outputs=tuple(range(CLASSES)), size=size, channels=3 if size else 0)
+    net = Counts()
+    teacher = Elsewhere(net, about, data.mean, data.deviation)
+    ticks: list[int] = []
+    cases = torch.arange(60 if size else 1100)
+    said = logits_on(teacher, data, data.train.images, cases, ticks.append)
+    assert (max(ticks), sum(ticks)) == (most, len(cases))
+    assert max(shape[0] for shape in net.shown) == most
+    before = len(net.shown)
+    assert torch.equal(teacher(data.view(data.train.images[cases])), said)
+    assert max(shape[0] for shape in net.shown[before:]) == (most if size else len(cases))

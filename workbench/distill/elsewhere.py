@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,6 +19,8 @@ from workbench.zoo import ONNX, Shape
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SMALLEST = 1e-12
 """Probability below which no logarithm is taken."""
+PIXELS = 2**22
+"""So many values are shown to such a network at once, for which ImageNet's take some hundred megabytes."""
 
 
 class Elsewhere(nn.Module):
@@ -40,8 +45,16 @@ class Elsewhere(nn.Module):
         self.register_buffer("members", members.to(mean.device))
         self._one_each = all(len(numbers) == 1 for numbers in config.numbers())
 
+    def at_once(self, shape: Sequence[int]) -> int:
+        """How many images of a ``shape`` (C, H, W) the network itself is shown together."""
+        channels, height, width = shape
+        return max(1, PIXELS // math.prod(shape_seen(self.config, (channels, height, width))))
+
     def forward(self, view: Tensor) -> Tensor:
         """(N, C, H, W) to (N, classes)."""
+        return torch.cat([self._said(part) for part in torch.split(view, self.at_once(view.shape[1:]))])
+
+    def _said(self, view: Tensor) -> Tensor:
         logits: Tensor = self.net(self.seen(view))
         if self.config.gives == "probabilities":
             logits = logits.clamp_min(SMALLEST).log()

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.distill.data import ResidentData, Split
+from workbench.distill.elsewhere import Elsewhere
 
 BATCH = 1024
 BATCH_PIXELS = 2**23
@@ -37,11 +38,12 @@ def logits_on(
 
 @torch.no_grad()
 def logits_in_batches(model: nn.Module, data: ResidentData, images: Tensor, cases: Tensor | None = None) -> Iterator[Tensor]:
-    """The logits of :func:`logits_on`, a batch after the other."""
+    """The logits of :func:`logits_on`, a batch after the other; a model from elsewhere knows how large (``at_once``)."""
     was_training = model.training
     model.eval()
     count = len(images) if cases is None else len(cases)
-    size = max(1, min(BATCH, BATCH_PIXELS // images[0].numel()))
+    at_once = model.at_once(images.shape[1:]) if isinstance(model, Elsewhere) else BATCH_PIXELS // images[0].numel()
+    size = max(1, min(BATCH, at_once))
     for start in range(0, count, size):
         batch = images[start : start + size] if cases is None else images[cases[start : start + size]]
         yield model(data.view(batch)).float()
