@@ -130,6 +130,20 @@ class TestOnnx:
         by_number = {str(number): str(SHUFFLED.index(number)) for number in range(CLASSES)}
         assert look(engine(), Wanted(file=path, mapping=by_number)).figures["val_accuracy"] == plain
 
+    @pytest.mark.parametrize("outputs", [9, 11])
+    def test_that_numbers_are_no_names(self, tmp_path: Path, outputs: int) -> None:
+        path = written(tmp_path / "unnamed.onnx", order=[*range(CLASSES), 0][:outputs])
+        found = look(engine(), Wanted(file=path))
+        assert found.missing == tuple(map(str, range(CLASSES)))
+        assert found.notes == ("unnamed.onnx does not name its outputs: say by number what stands for each class.",)
+        mapping = {str(number): str(number % outputs) for number in range(CLASSES)}
+        assert look(engine(), Wanted(file=path, mapping=mapping)).figures
+
+    def test_that_as_many_outputs_as_classes_are_taken_in_order(self, tmp_path: Path, plain: float) -> None:
+        found = look(engine(), Wanted(file=written(tmp_path / "unnamed.onnx")))
+        assert found.figures["val_accuracy"] == plain
+        assert "unnamed.onnx does not name its outputs: they are taken for the data's classes in their order." in found.notes
+
     def test_that_several_outputs_stand_for_a_class_by_the_sum_of_their_probabilities(self) -> None:
         about = ElsewhereConfig(logits=4, outputs=("0", "1+3", "2"), pixels="0..255")
         mean, deviation = torch.zeros(1, 1, 1), torch.full((1, 1, 1), 255.0)

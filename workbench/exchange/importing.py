@@ -264,9 +264,10 @@ def _named(
     tensors: dict[str, Tensor],
     known: Sequence[str],
 ) -> _Opened:
-    """Match the outputs to the data's classes by name: those a person gives, else those that are ``known``, else numbers.
+    """Match the outputs to the data's classes by name: those a person gives, else those that are ``known``.
 
-    Outputs without names that are as many as the classes are taken in their order.
+    Outputs without names are called by their numbers; where they are as many as the classes they are taken in their order,
+    and else stand for none.
     """
     notes: tuple[str, ...] = ()
     given = _names_in(wanted.names, about.logits) if wanted.names else known
@@ -275,9 +276,11 @@ def _named(
         given = ()
     names = told_apart(given or [str(number) for number in range(about.logits)])
     chosen = matched(data.classes, names)
-    if not given and about.logits == len(data.classes):
-        chosen = names
-        notes += (f"{title} does not name its outputs: they are taken for the data's classes in their order.",)
+    if not given:
+        as_many = about.logits == len(data.classes)
+        chosen = names if as_many else ("",) * len(data.classes)
+        what = "they are taken for the data's classes in their order" if as_many else "say by number what stands for each class"
+        notes += (f"{title} does not name its outputs: {what}.",)
     for one, text in wanted.mapping.items():
         if one not in data.classes:
             raise ConfigError("classes", f"{data.name} has no class {one!r}; it has {some(data.classes)}")
