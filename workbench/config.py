@@ -251,6 +251,9 @@ class ElsewhereConfig(_Checked):
             raise ConfigError("channels", "must be 0, 1 or 3, not 2")
         if self.resize and self.resize < self.size:
             raise ConfigError("resize", f"must be 0 or at least the side of {self.size} that is cut out")
+        for item in map(str, self.outputs):
+            if item and not all(part.isdecimal() and len(part) < 8 and int(part) < self.logits for part in item.split("+")):
+                raise ConfigError("outputs", f"{item!r} is not the number of one of {self.logits} outputs, nor such as 1+2")
 
     def numbers(self) -> tuple[tuple[int, ...], ...]:
         """The outputs that stand for each class; none for a class that nothing stands for."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.distill.digits import digits
 from tests.experiments import engine, launch, rows, tiny, tree
 from tests.teacher_files import CLASSES, linear, with_weights_in, written
 from workbench.config import DataConfig, ElsewhereConfig, ModelConfig, TeacherConfig
+from workbench.distill import checkpoints
 from workbench.distill.elsewhere import Elsewhere
 from workbench.distill.evaluation import logits_on
 from workbench.distill.models import build
@@ -183,7 +185,7 @@ class TestOnnx:
         assert launch(history, tiny(teachers=[{"run": run}]))[0] == "done"
 
     def test_that_a_copy_of_one_answers_alike(self) -> None:
-        net = OnnxNet(linear().SerializeToString(), "scores")
+        net = OnnxNet(linear().SerializeToString(), "scores", "linear.onnx")
         images = torch.rand(3, 1, 8, 8)
         assert torch.equal(copy.deepcopy(net)(images), net(images))
         assert torch.equal(pickle.loads(pickle.dumps(net))(images), net(images))
@@ -396,6 +398,74 @@ class TestInTheHistory:
     def test_that_it_teaches_whatever_the_split(self, history: History, tmp_path: Path) -> None:
         run = bring(history, Wanted(file=written(tmp_path / "linear.onnx")))
         assert launch(history, tiny(teachers=[{"run": run}], data={"split_seed": 7}))[0] == "done"
+
+
+WHOLE = ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")
+
+
+class TestWhatAFileSays:
+    """A bundle brings weights of which somebody says how they are to be asked: they are checked when they are to teach."""
+
+    @pytest.mark.parametrize(
+        ("told", "said"),
+        [
+            ({"outputs": [*WHOLE[:9], "10"]}, "outputs: '10' is not the number of one of 10 outputs"),
+            ({"outputs": [*WHOLE[:9], "x"]}, "outputs: 'x' is not the number of one of 10 outputs"),
+            ({"outputs": [*WHOLE[:9], -1]}, "outputs: '-1' is not the number of one of 10 outputs"),
+            ({"outputs": WHOLE[:9]}, "linear.onnx has no output for some of the 10 classes of digits"),
+            ({"outputs": [*WHOLE[:9], ""]}, "linear.onnx has no output for some of the 10 classes of digits"),
+            ({"unheard_of": 1}, "unheard_of"),
+            ({"output": "other"}, "linear.onnx takes no images, or has no output 'other'"),
+            ("text", "tell wrongly what they are"),
+        ],
+    )
+    def test_that_what_is_wrong_is_said_before_anything_is_trained(
+        self, history: History, tmp_path: Path, told: Any, said: str
+    ) -> None:
+        run = bring(history, Wanted(file=written(tmp_path / "linear.onnx")))
+        rewrite(history, run, lambda tensors, about: {"elsewhere": about["elsewhere"] | told if isinstance(told, dict) else told})
+        assert said in no_teacher(history, run)
+
+    def test_that_bytes_cut_short_are(self, history: History, tmp_path: Path) -> None:
+        run = bring(history, Wanted(file=written(tmp_path / "linear.onnx")))
+
+        def cut(tensors: dict[str, torch.Tensor], about: dict[str, Any]) -> dict[str, Any]:
+            tensors["onnx"] = tensors["onnx"][:300].clone()
+            return {}
+
+        rewrite(history, run, cut)
+        assert "ONNX Runtime cannot open linear.onnx: " in no_teacher(history, run)
+
+    def test_that_weights_of_another_model_are(self, history: History, tmp_path: Path) -> None:
+        model = ModelConfig(model="mlp", options={"layers": 1, "units": 4})
+        safetensors.torch.save_file(build(model, (1, 8, 8), 12).state_dict(), tmp_path / "mine.safetensors")
+        mapping = {str(number): str(number) for number in range(CLASSES)}
+        run = bring(history, Wanted(file=tmp_path / "mine.safetensors", model=model, mapping=mapping))
+        rewrite(history, run, lambda tensors, about: {"elsewhere": about["elsewhere"] | {"logits": 11}})
+        assert "weights do not fit the model: " in no_teacher(history, run)
+
+    def test_that_other_outputs_than_are_told_of_end_the_run_in_a_sentence(self) -> None:
+        about = ElsewhereConfig(source="a.onnx", logits=4, outputs=("0", "3"))
+        with pytest.raises(CheckpointError, match=r"a.onnx gives 2×3 for 2 images, not 4 outputs"):
+            Elsewhere(Says(torch.zeros(1, 3)), about, torch.zeros(1, 1, 1), torch.ones(1, 1, 1))(torch.zeros(2, 1, 2, 2))
+
+
+def rewrite(history: History, run: int, change: Callable[[dict[str, torch.Tensor], dict[str, Any]], dict[str, Any]]) -> None:
+    """Write a run's weights anew with what is to be ``change``d about them, and record the file as it is then."""
+    stored = history.weights_of(run)
+    tensors, about = checkpoints.read(stored.path, stored.sha256)
+    about |= change(tensors, about)
+    size, sha256 = checkpoints.write(stored.path, tensors, about)
+    with closing(sqlite3.connect(history.path)) as database, database:
+        database.execute("UPDATE artefacts SET size = ?, sha256 = ? WHERE run = ?", [size, sha256, run])
+
+
+def no_teacher(history: History, run: int) -> str:
+    with pytest.raises(ConfigError) as caught:
+        engine().check(tiny(teachers=[{"run": run}]), history.past_run)
+    assert caught.value.path == "teachers.0.run"
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 def test_that_what_was_found_is_told_and_read_back_alike(tmp_path: Path) -> None:

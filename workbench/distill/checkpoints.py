@@ -53,7 +53,7 @@ def read(path: Path, sha256: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         return safetensors.torch.load(content), json.loads(header["__metadata__"]["workbench"])
-    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"the checkpoint {path} is not one of this workbench: {error}") from None
 
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from workbench.config import ElsewhereConfig, ModelConfig
 from workbench.distill.data import ResidentData
 from workbench.distill.deployed import GREY
-from workbench.distill.models import build
+from workbench.distill.models import build, with_weights
 from workbench.distill.onnx_teacher import OnnxNet
+from workbench.errors import CheckpointError
 from workbench.zoo import ONNX, Shape
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -56,6 +57,9 @@ class Elsewhere(nn.Module):
 
     def _said(self, view: Tensor) -> Tensor:
         logits: Tensor = self.net(self.seen(view))
+        if logits.shape != (len(view), self.config.logits):
+            shown = "×".join(map(str, logits.shape))
+            raise CheckpointError(f"{self.config.source} gives {shown} for {len(view)} images, not {self.config.logits} outputs")
         if self.config.gives == "probabilities":
             logits = logits.clamp_min(SMALLEST).log()
         if self._one_each:
@@ -102,12 +106,16 @@ class Elsewhere(nn.Module):
 
 
 def brought_in(model: ModelConfig, config: ElsewhereConfig, tensors: dict[str, Tensor], data: ResidentData) -> nn.Module:
-    """The teacher whose weights are ``tensors``, of which an ONNX file has one, its bytes."""
+    """The teacher whose weights are ``tensors``, of which an ONNX file has one, its bytes.
+
+    A :class:`CheckpointError` where they do not fit the model, or a class has no output.
+    """
+    if len(config.outputs) != len(data.classes) or not all(config.numbers()):
+        raise CheckpointError(f"{config.source} has no output for some of the {len(data.classes)} classes of {data.name}")
     if model.model == ONNX.name:
-        net: nn.Module = OnnxNet(tensors[ONNX.name].cpu().numpy().tobytes(), config.output)
+        net: nn.Module = OnnxNet(tensors[ONNX.name].cpu().numpy().tobytes(), config.output, config.source)
     else:
-        net = build(model, shape_seen(config, data.shape), config.logits, data.device)
-        net.load_state_dict(tensors)
+        net = with_weights(build(model, shape_seen(config, data.shape), config.logits, data.device), tensors)
     return Elsewhere(net, config, data.mean, data.deviation).eval().requires_grad_(False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from workbench import zoo
 from workbench.config import ModelConfig
-from workbench.errors import ConfigError
+from workbench.errors import CheckpointError, ConfigError
 from workbench.zoo import Shape
 
 
@@ -34,6 +35,17 @@ def build(config: ModelConfig, shape: Shape, classes: int, device: torch.device 
         raise
     except (RuntimeError, ValueError, AssertionError) as error:
         raise ConfigError("model", _unsuitable(config, shape, error)) from None
+
+
+def with_weights(net: nn.Module, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+    """The model with these weights; a :class:`CheckpointError` where they are not its."""
+    try:
+        net.load_state_dict(tensors)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise CheckpointError(f"weights do not fit the model: {' '.join(str(error).split())[:200]}") from None
+    return net
 
 
 class _WeightsOnMeta(TorchFunctionMode):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.distill.onnx_files import LARGEST, needing_onnx, session
-from workbench.errors import CheckpointError
+from workbench.errors import CheckpointError, WorkbenchError
 from workbench.exchange.takeaway import OUTPUTS
 
 if TYPE_CHECKING:
@@ -30,26 +30,25 @@ SHOWN = 5
 
 class OnnxNet(nn.Module):
     """The ``output`` of an ONNX file for images (N, C, H, W), as float32 on their device; opened when first asked, with as many
-    threads as torch has then."""
+    threads as torch has then. Errors are :class:`CheckpointError`, in which the file is called ``source``."""
 
-    def __init__(self, content: bytes, output: str) -> None:
+    def __init__(self, content: bytes, output: str, source: str) -> None:
         super().__init__()
-        self.content, self.output = content, output
+        self.content, self.output, self.source = content, output, source
         self._opened: onnxruntime.InferenceSession | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"_opened": None}  # type: ignore[no-untyped-call, no-any-return]
 
-    @property
-    def opened(self) -> onnxruntime.InferenceSession:
-        """The file in ONNX Runtime."""
-        if self._opened is None:
-            self._opened = session(self.content, torch.get_num_threads())
-        return self._opened
+    def check(self) -> None:
+        """See that it can be opened, without keeping it open."""
+        self._open(1)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) to (N, outputs); a file that takes a fixed number of images is asked for so many at a time."""
-        (given,) = self.opened.get_inputs()
+        if self._opened is None:
+            self._opened = self._open(torch.get_num_threads())
+        (given,) = self._opened.get_inputs()
         pixels = images.detach().cpu().numpy().astype(KINDS[given.type])
         each = given.shape[0] if isinstance(given.shape[0], int) and given.shape[0] > 0 else len(pixels)
         parts = []
@@ -57,13 +56,29 @@ class OnnxNet(nn.Module):
             for start in range(0, len(pixels), each):
                 part = pixels[start : start + each]
                 full = np.concatenate([part, np.zeros((each - len(part), *part.shape[1:]), part.dtype)])
-                parts.append(self.opened.run([self.output], {given.name: full})[0][: len(part)])
+                parts.append(self._opened.run([self.output], {given.name: full})[0][: len(part)])
+            said = np.concatenate(parts).astype(np.float32)
         except Exception as error:  # ONNX Runtime's own, which have no common kind but this
-            raise CheckpointError(f"ONNX Runtime cannot run the teacher: {_first_line(error)}") from None
-        said = np.concatenate(parts).astype(np.float32)
+            shown = "×".join(map(str, images.shape[1:]))
+            raise CheckpointError(
+                f"ONNX Runtime cannot run {self.source} on images of {shown} ({_first_line(error)}); say which it takes "
+                "(elsewhere.size, elsewhere.channels)"
+            ) from None
         if said.ndim > 2 and np.prod(said.shape[2:]) == 1:  # as networks give it that end in a pooling
             said = said.reshape(said.shape[:2])
         return torch.from_numpy(said).to(images.device)
+
+    def _open(self, threads: int) -> onnxruntime.InferenceSession:
+        try:
+            opened = session(self.content, threads)
+        except WorkbenchError:
+            raise
+        except Exception as error:  # as above
+            raise CheckpointError(f"ONNX Runtime cannot open {self.source}: {_first_line(error)}") from None
+        takes = [(one.type in KINDS, len(one.shape)) for one in opened.get_inputs()]
+        if takes != [(True, 4)] or self.output not in [one.name for one in opened.get_outputs()]:
+            raise CheckpointError(f"{self.source} takes no images, or has no output {self.output!r}")
+        return opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -198,7 +198,7 @@ def _open_onnx(wanted: Wanted, path: Path, data: ResidentData) -> _Opened:
     about = dataclasses.replace(about, output=file.output)
     tensors = {ONNX.name: _bytes(file.content)}
     first = data.validation if len(data.validation) else data.train
-    said = _asked(path, OnnxNet(file.content, file.output), about, data, first.images[:FEW])
+    said = _asked(path, OnnxNet(file.content, file.output, str(path)), about, data, first.images[:FEW])
     sums_to_one = bool((said >= 0).all() and torch.allclose(said.sum(dim=1), torch.ones(len(said)), atol=1e-3))
     gives = "probabilities" if sums_to_one else "logits"
     about = dataclasses.replace(about, logits=said.shape[1], gives=wanted.settings.get("gives", gives))

@@ -37,7 +37,8 @@ from workbench.distill.data import ResidentData, class_numbers, resident, transf
 from workbench.distill.elsewhere import brought_in, shape_seen
 from workbench.distill.ensembles import Ensemble, LogitCache, combined_logits, targets_for
 from workbench.distill.evaluation import logits_in_batches, logits_on
-from workbench.distill.models import ModelSize, build, model_size
+from workbench.distill.models import ModelSize, build, model_size, with_weights
+from workbench.distill.onnx_teacher import OnnxNet
 from workbench.distill.random_state import random_state_kept
 from workbench.distill.specialists import (
     Combination,
@@ -326,7 +327,9 @@ class Engine:
             about = run.weights.path.stat()
             key = (run.weights, about.st_size, about.st_mtime_ns, data.digest)
             if key not in self._sound:
-                self.ensemble([run.weights], "arithmetic", data)
+                for net in self.ensemble([run.weights], "arithmetic", data).members[0].modules():
+                    if isinstance(net, OnnxNet):
+                        net.check()
                 self._sound.add(key)
         except OSError as error:
             raise ConfigError(path, f"the weights of run {number} are gone: {error.strerror}; pick another run") from None
@@ -421,17 +424,24 @@ class Engine:
     def _model(self, stored: StoredFile, data: ResidentData, *, specialist: bool = False) -> tuple[nn.Module, SpecialistConfig]:
         """A trained model of this data, and the part of the classes that a ``specialist`` has, whose others are in a dustbin."""
         tensors, about = checkpoints.read(stored.path, stored.sha256)
+        try:
+            return self._built(stored.run, tensors, about, data, specialist)
+        except (ConfigError, KeyError, TypeError, ValueError) as error:  # what is about them came with somebody's file
+            reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
+            raise CheckpointError(f"the weights of run {stored.run} tell wrongly what they are: {reason}; pick another") from None
+
+    def _built(
+        self, run: int, tensors: dict[str, torch.Tensor], about: dict[str, Any], data: ResidentData, specialist: bool
+    ) -> tuple[nn.Module, SpecialistConfig]:
         part = SpecialistConfig(**about["specialist"]) if specialist and about.get("specialist") else SpecialistConfig()
         wanted = classes_of(part, data.classes) if part.classes else data.classes
         if about["shape"] != list(data.shape) or about["classes"] != list(wanted):
             raise CheckpointError(
-                f"run {stored.run} was trained on images of {about['shape']} and {len(about['classes'])} classes; "
+                f"run {run} was trained on images of {about['shape']} and {len(about['classes'])} classes; "
                 f"{data.name} has {list(data.shape)} and {len(data.classes)}: pick a teacher of data like it"
             )
         if not np.allclose(about["mean"], data.mean.flatten().tolist(), atol=0.5):
-            raise CheckpointError(
-                f"run {stored.run} was trained on other pixels than {data.name} gives now: pick another teacher"
-            )
+            raise CheckpointError(f"run {run} was trained on other pixels than {data.name} gives now: pick another teacher")
         elsewhere = ElsewhereConfig(**about["elsewhere"]) if about.get("elsewhere") else None
         return self.network(ModelConfig(**about["model"]), elsewhere, tensors, data, len(wanted)), part
 
@@ -443,12 +453,14 @@ class Engine:
         data: ResidentData,
         classes: int = 0,
     ) -> nn.Module:
-        """A trained model with its weights, for this data and so many ``classes``, else all; ``elsewhere`` as of the run."""
+        """A trained model with its weights, for this data and so many ``classes``, else all; ``elsewhere`` as of the run.
+
+        A :class:`CheckpointError` where they do not fit each other.
+        """
         if elsewhere is not None:
             return brought_in(model, elsewhere, tensors, data)
         net = build(model, data.shape, classes or len(data.classes), self.device)
-        net.load_state_dict(tensors)
-        return net.eval().requires_grad_(False)
+        return with_weights(net, tensors).eval().requires_grad_(False)
 
     def subsets(self, generalist: StoredFile, config: SpecialistsConfig, where: DataConfig, seed: int) -> Found:
         """The subsets of classes that a trained generalist's predictions ask for; a :class:`ConfigError` where one is of one
