@@ -132,6 +132,22 @@ class TestOnnx:
         by_number = {str(number): str(SHUFFLED.index(number)) for number in range(CLASSES)}
         assert look(engine(), Wanted(file=path, mapping=by_number)).figures["val_accuracy"] == plain
 
+    @pytest.mark.parametrize("key", [int, str])
+    def test_that_names_by_number_are_taken_in_their_order(self, tmp_path: Path, plain: float, key: Callable[[int], Any]) -> None:
+        names = repr({key(at): str(number) for at, number in reversed(list(enumerate(SHUFFLED)))})
+        found = look(engine(), Wanted(file=written(tmp_path / "table.onnx", order=SHUFFLED, metadata={"names": names})))
+        assert found.names == tuple(map(str, SHUFFLED))
+        assert found.figures["val_accuracy"] == plain
+
+    def test_that_names_of_other_numbers_are_none(self, tmp_path: Path) -> None:
+        names = repr({at + 1: str(number) for at, number in enumerate(SHUFFLED)})
+        found = look(engine(), Wanted(file=written(tmp_path / "table.onnx", order=SHUFFLED, metadata={"names": names})))
+        assert "table.onnx does not name its outputs" in found.notes[0]
+
+    def test_that_an_output_for_two_classes_is_told(self, tmp_path: Path) -> None:
+        found = look(engine(), Wanted(file=written(tmp_path / "linear.onnx"), mapping={"3": "5"}))
+        assert found.notes[-1].endswith("which the teacher then cannot tell apart: 5 (3, 5).")
+
     @pytest.mark.parametrize("outputs", [9, 11])
     def test_that_numbers_are_no_names(self, tmp_path: Path, outputs: int) -> None:
         path = written(tmp_path / "unnamed.onnx", order=[*range(CLASSES), 0][:outputs])

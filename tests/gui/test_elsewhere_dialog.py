@@ -188,6 +188,8 @@ def test_that_a_hundred_classes_have_a_row_each_and_open_lists_of_all_outputs(qt
     qtbot.addWidget(table)
     table.show()
     table.show_found(Found(title="x", names=names, classes=classes, chosen=chosen, settings={}, figures={}))
+    assert table.rowCount() < 100
+    assert table.mapping() == dict(zip(classes[1:], chosen[1:], strict=True))
     qtbot.waitUntil(lambda: table.rowCount() == 100, timeout=WAIT)
     assert table.wrong == ("class 0",)
     assert table.mapping() == dict(zip(classes[1:], chosen[1:], strict=True))

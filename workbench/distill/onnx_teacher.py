@@ -250,10 +250,12 @@ def _told(opened: onnxruntime.InferenceSession) -> dict[str, Any]:
 
 
 def _names(about: Mapping[str, Any]) -> tuple[str, ...]:
-    """The outputs' names as `workbench take` and Ultralytics write them."""
+    """The outputs' names as `workbench take` and Ultralytics write them: a list, or a table by their numbers."""
     found = about.get("classes", about.get("names"))
     if isinstance(found, dict):
-        found = list(found.values())
+        by_number = {str(key): name for key, name in found.items()}
+        numbers = list(map(str, range(len(found))))
+        found = [by_number[number] for number in numbers] if set(by_number) == set(numbers) else None
     return tuple(map(str, found)) if isinstance(found, list) else ()
 
 

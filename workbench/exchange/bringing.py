@@ -10,7 +10,7 @@ from typing import Any
 
 from workbench.config import DataConfig, ElsewhereConfig, ModelConfig
 from workbench.errors import ConfigError
-from workbench.exchange.class_names import numbers_of, some
+from workbench.exchange.class_names import Outputs, some
 from workbench.settings import options_of
 
 BEST = "DEFAULT"
@@ -112,4 +112,5 @@ class Found:
 
 def chosen_numbers(chosen: Sequence[str], classes: Sequence[str], names: Sequence[str]) -> tuple[int | str, ...]:
     """What stands for each class as ``ElsewhereConfig.outputs`` has it: the outputs' numbers with plus signs between."""
-    return tuple("+".join(map(str, numbers_of(one, text, names))) for one, text in zip(classes, chosen, strict=True))
+    outputs = Outputs(tuple(names))
+    return tuple("+".join(map(str, outputs.numbers(one, text))) for one, text in zip(classes, chosen, strict=True))

@@ -24,7 +24,7 @@ from workbench.distill.pretrained import as_built, file_of, pretrained
 from workbench.distill.weight_files import fitting, read_tensors
 from workbench.errors import CheckpointError, ConfigError
 from workbench.exchange.bringing import CHOSEN, Found, Wanted, chosen_numbers
-from workbench.exchange.class_names import matched, numbers_of, some, told_apart, words_of
+from workbench.exchange.class_names import Outputs, some, told_apart
 from workbench.history.writing import Entry, History, Imported
 from workbench.running.driver import about_weights
 from workbench.running.engine import Engine
@@ -275,7 +275,8 @@ def _named(
         notes = (f"{title} names {len(given)} classes and has {about.logits} outputs, which are called by their numbers.",)
         given = ()
     names = told_apart(given or [str(number) for number in range(about.logits)])
-    chosen = matched(data.classes, names)
+    outputs = Outputs(names)
+    chosen = outputs.matched(data.classes)
     if not given:
         as_many = about.logits == len(data.classes)
         chosen = names if as_many else ("",) * len(data.classes)
@@ -284,8 +285,10 @@ def _named(
     for one, text in wanted.mapping.items():
         if one not in data.classes:
             raise ConfigError("classes", f"{data.name} has no class {one!r}; it has {some(data.classes)}")
-        text = words_of(numbers_of(one, text, names), names)
+        text = outputs.words(outputs.numbers(one, text))
         chosen = tuple(text if name == one else old for name, old in zip(data.classes, chosen, strict=True))
+    if shared := outputs.shared(data.classes, chosen):
+        notes += (f"Some outputs stand for more than one class, which the teacher then cannot tell apart: {some(shared)}.",)
     return _Opened(title=title, data=data, model=model, elsewhere=about, tensors=tensors, names=names, chosen=chosen, notes=notes)
 
 

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QAbstractItemView, QComboBox, QCompleter, QHeaderV
 
 from workbench.errors import ConfigError
 from workbench.exchange.bringing import Found
-from workbench.exchange.class_names import BETWEEN, numbers_of
+from workbench.exchange.class_names import BETWEEN, Outputs
 from workbench.gui import theme
 from workbench.gui.forms import Wheelless, plain_tooltip
 
@@ -86,8 +86,9 @@ class OutputsTable(QTableWidget):
         self._names = QStringListModel(self)
         self._wheelless = Wheelless(self)
         self._classes: tuple[str, ...] = ()
-        self._outputs: tuple[str, ...] = ()
         self._chosen: tuple[str, ...] = ()
+        self._outputs = Outputs(())
+        self._judged: list[str] = []
         self._more = QTimer(self)
         self._more.setSingleShot(True)
         self._more.timeout.connect(self._fill)
@@ -97,8 +98,9 @@ class OutputsTable(QTableWidget):
         self._more.stop()
         self.setRowCount(0)
         self._classes, self._chosen = (found.classes, found.chosen) if found else ((), ())
-        self._outputs = found.names if found else ()
-        self._names.setStringList(list(self._outputs))
+        self._outputs = Outputs(found.names if found else ())
+        self._judged = []
+        self._names.setStringList(list(self._outputs.names))
         self._fill()
 
     def _fill(self) -> None:
@@ -108,8 +110,9 @@ class OutputsTable(QTableWidget):
         self.setRowCount(last)
         for row in range(first, last):
             self.setItem(row, 0, QTableWidgetItem(self._classes[row]))
-            self.setCellWidget(row, 1, self._choice(self._classes[row], self._chosen[row]))
+            self.setCellWidget(row, 1, self._choice(row))
             QWidget.setTabOrder(self.choice(row - 1) if row else self, self.choice(row))
+            self._judged.append("")
             self._judge(row)
         if last < len(self._classes):
             self._more.start()
@@ -122,29 +125,30 @@ class OutputsTable(QTableWidget):
 
     def mapping(self) -> Mapping[str, str]:
         """What stands for each class, where something does."""
-        texts = {self._classes[row]: self.choice(row).currentText().strip() for row in range(self.rowCount())}
-        return {one: text for one, text in texts.items() if text}
+        shown = [self.choice(row).currentText().strip() for row in range(self.rowCount())]
+        texts = [*shown, *self._chosen[len(shown) :]]
+        return {one: text for one, text in zip(self._classes, texts, strict=True) if text}
 
     @property
     def wrong(self) -> tuple[str, ...]:
         """The classes that no output stands for, or something that is none."""
-        return tuple(self._classes[row] for row in range(self.rowCount()) if self._what_is_wrong(row))
+        return tuple(one for one, wrong in zip(self._classes, self._judged, strict=False) if wrong)
 
-    def _choice(self, one: str, chosen: str) -> QComboBox:
+    def _choice(self, row: int) -> QComboBox:
         made = OutputChoice(self._names)
-        made.setAccessibleName(f"Output for {one}")
+        made.setAccessibleName(f"Output for {self._classes[row]}")
         made.setToolTip("Type a part of a name to find it. Where several stand for the class, put semicolons between.")
         made.installEventFilter(self._wheelless)
-        made.setEditText(chosen)
+        made.setEditText(self._chosen[row])
         edit = made.lineEdit()
         assert edit is not None
         edit.setPlaceholderText("choose one")
         edit.setCursorPosition(0)
-        made.currentTextChanged.connect(lambda _: self._changed(made))
+        made.currentTextChanged.connect(lambda _: self._changed(row))
         return made
 
-    def _changed(self, changed: QComboBox) -> None:
-        self._judge(next(row for row in range(self.rowCount()) if self.choice(row) is changed))
+    def _changed(self, row: int) -> None:
+        self._judge(row)
         self.changed.emit()
 
     def _what_is_wrong(self, row: int) -> str:
@@ -152,7 +156,7 @@ class OutputsTable(QTableWidget):
         if not text:
             return "no output"
         try:
-            numbers_of(self._classes[row], text, self._outputs)
+            self._outputs.numbers(self._classes[row], text)
         except ConfigError:
             return NO_SUCH
         return ""
@@ -160,6 +164,7 @@ class OutputsTable(QTableWidget):
     def _judge(self, row: int) -> None:
         """Mark a class without output."""
         wrong, item = self._what_is_wrong(row), QTableWidgetItem()
+        self._judged[row] = wrong
         item.setText(wrong)
         item.setForeground(QColor(theme.current().error))
         item.setToolTip(plain_tooltip("Choose what of the teacher stands for this class.") or "" if wrong else "")
