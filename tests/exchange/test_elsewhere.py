@@ -324,6 +324,21 @@ class TestRefusedOnnx:
         assert text.startswith("elsewhere.pixel: there is no such setting (did you mean 'pixels'?)")
         assert "elsewhere.pixels: 'grey' is not one of" in refused(history, ConfigError, file=path, settings={"pixels": "grey"})
 
+    @pytest.mark.parametrize("setting", [{"resize": 9}, {"interpolation": "bicubic"}], ids=["resize", "interpolation"])
+    def test_that_a_way_of_scaling_without_a_side_is_refused(
+        self, history: History, tmp_path: Path, setting: dict[str, Any]
+    ) -> None:
+        path = written(tmp_path / "linear.onnx")
+        text = refused(history, ConfigError, file=path, settings=setting)
+        assert text == f"elsewhere.{next(iter(setting))}: images are scaled only to a side that is said: set elsewhere.size too"
+        assert look(engine(), Wanted(file=path, settings=setting | {"size": 8})).figures
+
+    def test_that_images_it_cannot_take_are_told_with_its_name_and_the_settings(self, history: History, tmp_path: Path) -> None:
+        path = written(tmp_path / "any.onnx", shape=("n", "c", "h", "w"))
+        text = refused(history, CheckpointError, file=path, settings={"size": 12})
+        assert text.startswith(f"ONNX Runtime cannot run {path} on images of 1×12×12 (")
+        assert text.endswith("); say which it takes (elsewhere.size, elsewhere.channels)")
+
 
 class TestWeights:
     def test_that_a_network_of_other_images_and_classes_teaches(self, history: History, tmp_path: Path) -> None:
@@ -351,6 +366,23 @@ class TestWeights:
         safetensors.torch.save_file(build(model, (1, 12, 12), 10).state_dict(), path)
         assert "1.weight is 4×144 and not 4×64" in refused(history, CheckpointError, file=path, model=model)
         assert look(engine(), Wanted(file=path, model=model, settings={"size": 12})).figures["val_accuracy"] < 0.5
+
+    def test_that_an_output_by_name_is_for_onnx_files_alone(self, history: History, tmp_path: Path) -> None:
+        model = ModelConfig(model="mlp", options={"layers": 1, "units": 4})
+        path = tmp_path / "mine.safetensors"
+        safetensors.torch.save_file(build(model, (1, 8, 8), 10).state_dict(), path)
+        text = refused(history, ConfigError, file=path, model=model, settings={"output": "scores"})
+        assert text == "elsewhere.output: mine.safetensors is no ONNX file, of which outputs have names; leave this out"
+
+    @pytest.mark.parametrize(("ending", "said"), [("zip", "is an archive: unpack it"), ("pt2", "is a torch.export program")])
+    def test_that_other_files_taken_away_are_refused_with_what_to_do(
+        self, history: History, tmp_path: Path, ending: str, said: str
+    ) -> None:
+        path = tmp_path / f"taken.{ending}"
+        path.write_bytes(b"some bytes")
+        text = refused(history, CheckpointError, file=path)
+        assert text.startswith(f"{path} {said}")
+        assert "as ONNX" in text
 
     def test_that_one_as_trained_here_stays_one_that_can_be_taken_away(self, history: History, tmp_path: Path) -> None:
         model = ModelConfig(model="mlp", options={"layers": 1, "units": 4})

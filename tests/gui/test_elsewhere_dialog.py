@@ -306,6 +306,16 @@ def test_that_the_window_closes_while_a_teacher_is_looked_at(qtbot: QtBot, windo
     assert not window.isVisible()
 
 
+@pytest.mark.parametrize("field", ["file", "names"])
+def test_that_a_home_folder_nobody_has_is_a_sentence(qtbot: QtBot, dialog: ElsewhereDialog, tmp_path: Path, field: str) -> None:
+    dialog.file.setText(str(written(tmp_path / "linear.onnx")))
+    getattr(dialog, field).setText("~nosuchuser/x")
+    click(qtbot, dialog.measure)
+    assert dialog.ended
+    text = "~nosuchuser/x begins with somebody's home folder that is not known; name the folder in full."
+    assert dialog.words.text() == f"{field.capitalize()}: {text}"
+
+
 def test_that_nothing_is_asked_while_the_set_up_is_wrong(qtbot: QtBot, window: MainWindow) -> None:
     wait_checked(qtbot, window)
     window.setup.data.dataset.setCurrentText("")

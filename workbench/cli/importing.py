@@ -30,7 +30,7 @@ from workbench.recipes import key_values, with_values
 @click.option(
     "--torchvision", default="", metavar="NAME", help="The weights that torchvision has for resnet18, say; FILE: they are there."
 )
-@click.option("--weights", default=BEST, show_default=True, help="Which of torchvision's weights, such as IMAGENET1K_V1.")
+@click.option("--weights", default="", show_default=BEST, help="Which of torchvision's weights, such as IMAGENET1K_V1.")
 @click.option(
     "--set",
     "changes",
@@ -75,6 +75,8 @@ def import_(
     """
     if [file is None and not torchvision, events is None, not uri].count(False) != 1:
         raise WorkbenchError("say what to import: a FILE, --torchvision NAME, --tensorboard FOLDER, or --mlflow URI")
+    if weights and not torchvision:
+        raise WorkbenchError("--weights says which of torchvision's are meant; name the architecture with --torchvision")
     others = bool(changes or mapped or names or only_look)
     if events is not None or uri:
         if others:
@@ -100,7 +102,14 @@ def _wanted(
 ) -> Wanted:
     from workbench.config import RunConfig
 
-    tables = with_values({}, key_values(changes))
+    pairs = key_values(changes)
+    for key, _ in pairs:
+        head = key.partition(".")[0]
+        if head not in ("data", "model", "elsewhere"):
+            raise ConfigError(key, "a finished teacher has no such setting; --set takes data.…, model.… and elsewhere.…")
+        if head == "model" and (torchvision or (file is not None and file.suffix == ".onnx")):
+            raise ConfigError(key, f"{'torchvision' if torchvision else file} brings its model along; leave this out")
+    tables = with_values({}, pairs)
     settings = tables.pop("elsewhere", {})
     if not isinstance(settings, Mapping):
         raise ConfigError("elsewhere", "must be a table of settings")
@@ -116,7 +125,7 @@ def _wanted(
         model=config.model,
         file=file,
         torchvision=torchvision,
-        weights=weights,
+        weights=weights or BEST,
         settings=settings,
         mapping=mapping,
         names=names,

@@ -23,6 +23,11 @@ SECONDS = 120
 LARGEST = 8 * 1024**3
 """Bytes of a file beyond which it is refused unread."""
 PICKLES = (".pt", ".pth", ".bin", ".ckpt")
+TAKEN = {
+    ".zip": "is an archive: unpack it and name the model.safetensors in it with the model's settings, or take the run as ONNX",
+    ".pt2": "is a torch.export program, which is not run here: take or export the network as ONNX",
+}
+"""Files that `workbench take` writes, and why they do not come back."""
 SHOWN = 5
 
 
@@ -43,6 +48,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return _safetensors(path)
     if path.suffix in PICKLES:
         return _in_a_child(path)
+    if path.suffix in TAKEN:
+        raise CheckpointError(f"{path} {TAKEN[path.suffix]}")
     raise CheckpointError(f"{path} is no weight file: its name must end in .safetensors, {', '.join(PICKLES)}")
 
 

@@ -250,9 +250,15 @@ def _elsewhere(wanted: Wanted, found: Mapping[str, Any]) -> ElsewhereConfig:
             )
     named = {"output": str(wanted.settings["output"])} if "output" in wanted.settings else {}  # which may be called 495
     try:
-        return ElsewhereConfig(**dict(found) | dict(wanted.settings) | named)
+        made = ElsewhereConfig(**dict(found) | dict(wanted.settings) | named)
     except ConfigError as error:
         raise ConfigError(f"elsewhere.{error.path}", error.reason) from None
+    if made.output and "output" not in found:
+        raise ConfigError("elsewhere.output", f"{made.source} is no ONNX file, of which outputs have names; leave this out")
+    for key, plain in (("resize", 0), ("interpolation", "bilinear")):
+        if getattr(made, key) != plain and not made.size:
+            raise ConfigError(f"elsewhere.{key}", "images are scaled only to a side that is said: set elsewhere.size too")
+    return made
 
 
 def _named(

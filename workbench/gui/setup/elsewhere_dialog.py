@@ -145,7 +145,7 @@ class ElsewhereDialog(QDialog):
         self.bar.setAccessibleName("Under way")
         self.bar.setMaximumWidth(260)
         self.cancel = QPushButton("Cancel")
-        self.cancel.setToolTip("Give up what is under way; nothing half done is left.")
+        self.cancel.setToolTip("Give up what is under way; no teacher is added.")
         self.cancel.clicked.connect(self._give_up)
         self.under_way = QWidget()
         row = QHBoxLayout(self.under_way)
@@ -256,11 +256,11 @@ class ElsewhereDialog(QDialog):
         return Wanted(
             data=self._data,
             model=ModelConfig(model=model.pop("model"), options=model) if self.model.isVisibleTo(self) else ModelConfig(),
-            file=Path(file).expanduser() if file else None,
+            file=_path("file", file),
             torchvision=self.architecture.currentText().strip() if kind == TORCHVISION else "",
             weights=self.weights.currentText().strip(),
             settings=self._chosen,
-            names=Path(names).expanduser() if (names := self.names.text().strip()) and kind == FILE else None,
+            names=_path("names", self.names.text().strip()) if kind == FILE else None,
             mapping=self.table.mapping() if self._mapping_chosen else {},
         )
 
@@ -334,6 +334,13 @@ class ElsewhereDialog(QDialog):
         ready = self.found is not None and not self.found.missing
         self.add.setEnabled(not busy and ready)
         (self.add if ready else self.measure).setDefault(True)
+
+
+def _path(key: str, text: str) -> Path | None:
+    try:
+        return Path(text).expanduser() if text else None
+    except RuntimeError:
+        raise ConfigError(key, f"{text} begins with somebody's home folder that is not known; name the folder in full") from None
 
 
 def _filtered(names: Sequence[str], chosen: str, name: str, about: str) -> QComboBox:
