@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,19 @@ class TestDownload:
             (row,) = rows(history)
             assert (row.model, row.figures["val_errors"]) == (NAME, found.figures["val_errors"])
             assert launch(history, tiny(teachers=[{"run": run}]))[0] == "done"
+
+    def test_that_what_a_killed_download_left_goes_and_one_under_way_stays(self, offered: Server, cache: Path) -> None:
+        (name,) = offered.files
+        killed, under_way = (cache / "weights" / f".{name}-{end}" for end in ("killed", "busy"))
+        for folder in (killed, under_way):
+            folder.mkdir(parents=True)
+            (folder / name).write_bytes(b"a part")
+        long_ago = time.time() - 7200
+        for path in (killed / name, killed, under_way):
+            os.utime(path, (long_ago, long_ago))
+        look(engine(), wanted())
+        assert not killed.exists()
+        assert (under_way / name).read_bytes() == b"a part"
 
     def test_that_a_wrong_hash_leaves_nothing_and_says_what_to_do(self, offered: Server, cache: Path) -> None:
         (name,) = offered.files

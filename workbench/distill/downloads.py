@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import hashlib
 import http.client
 import os
+import shutil
 import tarfile
 import tempfile
+import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from workbench.distill.builtin import BUILT_IN
@@ -20,6 +24,8 @@ from workbench.errors import DataError
 CHUNK = 64 * 1024
 TIMEOUT = 20
 """Seconds without an answer after which a server counts as silent."""
+ABANDONED_SECONDS = 3600
+"""A download in whose folder nothing has changed for so long was killed."""
 
 
 def download(name: str, into: Path, tell: Tell, cancelled: Callable[[], bool]) -> Path:
@@ -34,19 +40,18 @@ def download(name: str, into: Path, tell: Tell, cancelled: Callable[[], bool]) -
     source = getattr(datasets, about.torchvision)
     place = into / (name if about.is_idx else about.layout)
     try:
-        into.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=into) as temporary:
-            parts = Path(temporary) / "parts"
+        with _room(into, name) as temporary:
+            parts = temporary / "parts"
             parts.mkdir()
             if name == "emnist-balanced":
-                archive = Path(temporary) / "archive"
+                archive = temporary / "archive"
                 _fetch([source.url], archive, "EMNIST", source.md5, tell, cancelled)
                 _unzip(archive, parts, cancelled)
             elif about.is_idx:
                 for file, md5 in source.resources:
                     _fetch([f"{mirror}{file}" for mirror in source.mirrors], parts / file, file, md5, tell, cancelled)
             else:
-                archive = Path(temporary) / source.filename
+                archive = temporary / source.filename
                 _fetch([source.url], archive, source.filename, source.tgz_md5, tell, cancelled)
                 _untar(archive, parts, about.files, cancelled)
             place.mkdir(exist_ok=True)
@@ -63,9 +68,8 @@ def fetch_file(url: str, path: Path, sha256: str, tell: Tell, cancelled: Callabl
     A :class:`DataError` has the reason where it fails, :class:`Cancelled` is a person's.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as temporary:
-            part = Path(temporary) / path.name
+        with _room(path.parent, path.name) as temporary:
+            part = temporary / path.name
             _fetch([url], part, path.name, sha256, tell, cancelled, "sha256")
             os.replace(part, path)
     except OSError as error:
@@ -76,6 +80,19 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 (hex) of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _room(into: Path, name: str) -> Iterator[Path]:
+    """A folder in ``into`` for a download, which goes with it; so do those of downloads that were killed."""
+    into.mkdir(parents=True, exist_ok=True)
+    for left in into.glob(f".{glob.escape(name)}-*"):
+        with contextlib.suppress(FileNotFoundError):  # of one that ends just now
+            newest = max(one.stat().st_mtime for one in (left, *left.rglob("*")))
+            if time.time() - newest > ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=into) as temporary:
+        yield Path(temporary)
 
 
 def _fetch(
