@@ -34,6 +34,7 @@ from workbench.gui.exchange import file_stem
 from workbench.gui.forms import Form, label
 from workbench.gui.setup.model_form import ModelForm
 from workbench.gui.setup.outputs_table import OutputsTable
+from workbench.words import sentence
 from workbench.zoo import TORCHVISION_CLASSIFIERS
 
 FILE, TORCHVISION = "file", "torchvision"
@@ -310,8 +311,7 @@ class ElsewhereDialog(QDialog):
 
     def _say(self, words: str, *, wrong: bool = False) -> None:
         self._answered = True
-        full = f"{words[:1].upper()}{words[1:]}"
-        self.words.setText(full if not full or full.endswith(".") else f"{full}.")
+        self.words.setText(sentence(words))
         self.words.setProperty("role", "error" if wrong else "")
         self.words.style().polish(self.words)
 
