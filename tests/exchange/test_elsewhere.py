@@ -484,6 +484,18 @@ class TestWhatAFileSays:
         rewrite(history, run, cut)
         assert "ONNX Runtime cannot open linear.onnx: " in no_teacher(history, run)
 
+    def test_that_weights_in_another_file_are(self, history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        run = bring(history, Wanted(file=written(tmp_path / "linear.onnx")))
+        monkeypatch.chdir(tmp_path)
+        parted = with_weights_in(tmp_path / "parted.onnx", "parted.data").read_bytes()
+
+        def swap(tensors: dict[str, torch.Tensor], about: dict[str, Any]) -> dict[str, Any]:
+            tensors["onnx"] = torch.frombuffer(bytearray(parted), dtype=torch.uint8)
+            return {}
+
+        rewrite(history, run, swap)
+        assert "linear.onnx keeps weights in another file than the history's" in no_teacher(history, run)
+
     def test_that_weights_of_another_model_are(self, history: History, tmp_path: Path) -> None:
         model = ModelConfig(model="mlp", options={"layers": 1, "units": 4})
         safetensors.torch.save_file(build(model, (1, 8, 8), 12).state_dict(), tmp_path / "mine.safetensors")

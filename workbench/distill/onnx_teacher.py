@@ -41,8 +41,17 @@ class OnnxNet(nn.Module):
         return super().__getstate__() | {"_opened": None}  # type: ignore[no-untyped-call, no-any-return]
 
     def check(self) -> None:
-        """See that it can be opened, without keeping it open."""
+        """See that it can be opened, without keeping it open, and that its weights are in it: beside it anything may lie."""
         self._open(1)
+        with needing_onnx():
+            import onnx
+            from google.protobuf.message import DecodeError
+        try:
+            parts = list(_parts(onnx.load_model_from_string(self.content)))
+        except DecodeError:
+            raise CheckpointError(f"{self.source} is not a sound ONNX file") from None
+        if any(isinstance(one, onnx.TensorProto) and one.data_location == onnx.TensorProto.EXTERNAL for one in parts):
+            raise CheckpointError(f"{self.source} keeps weights in another file than the history's, and is refused")
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) to (N, outputs); a file that takes a fixed number of images is asked for so many at a time."""
