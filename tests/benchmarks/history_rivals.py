@@ -5,8 +5,9 @@
 A history is generated, and its runs are given to TensorBoard's event files, MLflow's SQLite store and trackio, those of them
 that are installed: settings and figures, and at each point of a training what was measured there (``--only-loss``: the loss
 alone). That is not timed. Then each in turn, from its files on: the list of the runs with settings and figures, as far as it
-has them in its list, and the fifty curves of ``loss``; here as the Compare screen reads them, with epoch and time of each
-point, thinned for a plot. Ratios are taken round by round, and their medians printed.
+has them in its list, and the fifty curves of ``loss``; here with epoch and time of each point, once as the Compare screen reads
+them, thinned for a plot, and once (``ours, whole``) with every point, as the others give them. Ratios are taken round by
+round, and their medians printed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.big_history import LONG_POINTS, make_history
+from tests.benchmarks.big_history import make_history
 from tests.benchmarks.machine import Elsewhere
 from workbench.gui.compare.found import EVERY_POINT, MANY_POINTS
 from workbench.history.curves import CURVE_POINTS, read_curve
@@ -33,6 +34,7 @@ from workbench.history.database import open_for_reading
 from workbench.history.reading import list_runs, run_settings
 
 PROJECT = "workbench"
+WHOLE = "ours, whole"
 POINTS = 2_600_000
 """With so many, half of which the long runs may have, there are fifty of them."""
 METRICS = ("loss", "soft_loss", "hard_loss", "learning_rate")
@@ -90,8 +92,8 @@ def timed(listing: Callable[[], tuple[int, Any]], fetching: Callable[[Any], int]
     return Took(middle - start, time.perf_counter() - middle, runs, points)
 
 
-def read_ours(folder: Path, long: Sequence[str]) -> Took:
-    """This workbench: rows with figures and all settings, then the curves as the Compare screen reads them."""
+def read_ours(folder: Path, long: Sequence[str], points: int = 0) -> Took:
+    """This workbench: rows with figures and all settings, then the curves as the Compare screen reads them, or of ``points``."""
     wanted = [int(name.removeprefix("run-")) for name in long]
 
     def listing() -> tuple[int, Any]:
@@ -101,10 +103,10 @@ def read_ours(folder: Path, long: Sequence[str]) -> Took:
         return len(settings), database
 
     def fetching(database: Any) -> int:
-        points = min(CURVE_POINTS, MANY_POINTS // len(wanted))
-        curves = [read_curve(database, run, "loss", points) for run in wanted]
+        most = points or min(CURVE_POINTS, MANY_POINTS // len(wanted))
+        curves = [read_curve(database, run, "loss", most) for run in wanted]
         database.close()
-        return LONG_POINTS * len(curves)
+        return sum(len(one.step) for one in curves)
 
     return timed(listing, fetching)
 
@@ -214,10 +216,13 @@ RIVALS: dict[str, tuple[Callable[[Path, Sequence[Recorded]], None], Callable[[Pa
 
 def measure(folder: Path, names: Sequence[str], long: Sequence[str], rounds: int) -> dict[str, list[Took]]:
     """Each in turn, so many rounds after one that is left out: caches of the disk, and modules that are imported late."""
-    found: dict[str, list[Took]] = {name: [] for name in ("ours", *names)}
+    found: dict[str, list[Took]] = {name: [] for name in ("ours", WHOLE, *names)}
     for turn in range(rounds + 1):
         for name, took in found.items():
-            one = read_ours(folder, long) if name == "ours" else RIVALS[name][1](folder, long)
+            if name in ("ours", WHOLE):
+                one = read_ours(folder, long, EVERY_POINT if name == WHOLE else 0)
+            else:
+                one = RIVALS[name][1](folder, long)
             if turn:
                 took.append(one)
     return found

@@ -42,6 +42,10 @@ def dialog(qtbot: QtBot, themed: None, tmp_path: Path) -> Iterator[ElsewhereDial
     made.deleteLater()
 
 
+def test_that_the_file_can_be_typed_at_once(dialog: ElsewhereDialog) -> None:
+    assert dialog.focusWidget() is dialog.file
+
+
 def click(qtbot: QtBot, button: object) -> None:
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
 

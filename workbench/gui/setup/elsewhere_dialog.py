@@ -80,6 +80,7 @@ class ElsewhereDialog(QDialog):
         layout.addWidget(self._words())
         layout.addLayout(self._buttons())
         self.resize(980, 620)
+        self.file.setFocus()
         self._show_kind()
         self._show_busy(False)
 
