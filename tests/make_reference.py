@@ -76,7 +76,7 @@ def pack(database: Database) -> None:
         for run, metric in database.execute("SELECT run, metric FROM summary").fetchall():
             thin(database, run, metric)
         database.execute("DELETE FROM nonfinite")
-        database.execute("DELETE FROM thinned")
+        database.execute("DELETE FROM curves")
         database.execute(
             "DELETE FROM points WHERE NOT EXISTS (SELECT 1 FROM metrics m WHERE m.run = points.run AND m.step = points.step)"
         )

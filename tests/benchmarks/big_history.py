@@ -30,7 +30,7 @@ from sqlite_utils import Database
 
 from tests.benchmarks.made_curves import SHAPES, STEPS_BETWEEN, Curves, curves_of, error_rate, figures_of, size_of
 from workbench.config import ExperimentConfig, RunConfig, flat
-from workbench.history.curves import keep_thinned, thinned
+from workbench.history.curves import copies, keep_copies
 from workbench.history.database import open_database, open_for_reading, wal_is_safe
 from workbench.plan import PlannedRun, plan
 from workbench.sweep import expand
@@ -332,7 +332,7 @@ def write_runs(database: Database, runs: list[Run], random: np.random.Generator)
         insert(database, table, found_rows)
     database.conn.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?)", chain.from_iterable(points))
     database.conn.executemany("INSERT INTO metrics VALUES (?, ?, ?, ?)", chain.from_iterable(metrics))
-    keep_thinned(database, thinned(database, [run.number for run in runs]))
+    keep_copies(database, copies(database, [run.number for run in runs]))
 
 
 def run_row(run: Run, curves: Curves, random: np.random.Generator) -> dict[str, Any]:

@@ -28,8 +28,8 @@ from typing import Any
 
 from tests.benchmarks.big_history import make_history
 from tests.benchmarks.machine import Elsewhere
-from workbench.gui.compare.found import EVERY_POINT, MANY_POINTS
-from workbench.history.curves import CURVE_POINTS, read_curve
+from workbench.gui.compare.found import MANY_POINTS
+from workbench.history.curves import CURVE_POINTS, EVERY_POINT, read_curve
 from workbench.history.database import open_for_reading
 from workbench.history.reading import list_runs, run_settings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import tempfile
 from collections.abc import Iterator
@@ -18,11 +19,13 @@ from tests.experiments import add_run, tiny
 from workbench.config import RunConfig
 from workbench.events import Metrics
 from workbench.history.bundle import write_experiment
-from workbench.history.curves import CURVE_POINTS, Curve, read_curve
+from workbench.history.curves import CURVE_POINTS, EVERY_POINT, Curve, read_curve
 from workbench.history.database import open_database, open_for_reading, writing
 from workbench.history.foreign import ForeignExperiment, ForeignRun, Point, enter_foreign
 from workbench.history.unbundle import read_experiment
 from workbench.history.writing import History
+
+FIXTURES = Path(__file__).parent / "fixtures"
 
 
 @pytest.fixture
@@ -53,12 +56,12 @@ def numbers(curve: Curve) -> tuple[list[float], ...]:
 
 
 def copies(database: Database) -> set[tuple[int, str, int]]:
-    return {tuple(row) for row in database.execute("SELECT run, metric, count FROM thinned").fetchall()}
+    return {tuple(row) for row in database.execute("SELECT run, metric, count FROM curves").fetchall()}
 
 
 def without_copies(path: Path) -> None:
     with closing(open_database(path)) as database, writing(database):
-        database.execute("DELETE FROM thinned")
+        database.execute("DELETE FROM curves")
 
 
 def test_that_a_short_curve_is_whole(history: History, database: Database) -> None:
@@ -106,7 +109,7 @@ def test_that_a_copy_draws_what_all_points_do(count: int, seed: int, every: int)
         history.finish_run(run, "done", "")
         with closing(open_for_reading(history.path)) as database:
             assert copies(database) == {(run, "loss", count), (run, "val_loss", count)}
-            some = (4, 100, 800, 1026, 2000, CURVE_POINTS, CURVE_POINTS + 1)
+            some = (4, 100, 800, 1026, 2000, CURVE_POINTS, CURVE_POINTS + 1, count - 1, count, EVERY_POINT)
             found = [numbers(read_curve(database, run, "loss", points)) for points in some]
             without_copies(history.path)
             assert [numbers(read_curve(database, run, "loss", points)) for points in some] == found
@@ -166,3 +169,13 @@ def test_that_a_copy_goes_with_the_run(history: History, database: Database) -> 
         there.execute("DELETE FROM members WHERE run = ?", [run])
         there.execute("DELETE FROM runs WHERE id IN (SELECT value FROM json_each(?))", [json.dumps([run])])
     assert copies(database) == set()
+
+
+def test_that_copies_of_schema_6_are_kept_and_the_whole_curve_is_read_from_its_points(history_path: Path) -> None:
+    history_path.write_bytes(gzip.decompress((FIXTURES / "schema-6.db.gz").read_bytes()))
+    History(history_path).close()
+    with closing(open_for_reading(history_path)) as database:
+        assert copies(database) == {(1, "long", 2100)}
+        curve = read_curve(database, 1, "long", EVERY_POINT)
+        assert curve.value.tolist() == [float(at % 7) for at in range(1, 2101)]
+        assert 1000 < len(read_curve(database, 1, "long").value) <= CURVE_POINTS

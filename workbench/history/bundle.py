@@ -45,7 +45,7 @@ TABLES = {
     ),
 }  # fmt: skip
 """What goes into the file, in the order in which it can be entered: a table's rows by a condition on them."""
-HERE_ALONE = {"processes", "queue", "filters", "thinned"}
+HERE_ALONE = {"processes", "queue", "filters", "curves"}
 """Tables that are of one history and mean nothing in another, or are made anew there."""
 _OWN_COLUMNS = {("runs", "process"), ("artefacts", "id"), ("run_notes", "id")}
 _UNDER_WAY = ("waiting", "running")

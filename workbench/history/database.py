@@ -20,7 +20,7 @@ from workbench.errors import CannotWrite, HistoryError
 from workbench.paths import free_space
 
 APPLICATION_ID = 0x44575242  # "DWRB"
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 BUSY_SECONDS = 30.0
 LOG_PAGES = 4000
 """The log is played into the file once it has so many pages (16 MB): the commit that does it takes tens of milliseconds."""

@@ -14,7 +14,7 @@ from workbench.history.changes import EMPTIED
 from workbench.history.database import files_folder, now, writing
 from workbench.words import many, sentence
 
-GIVEN_UP = ("points", "metrics", "nonfinite", "summary", "thinned", "predictions")
+GIVEN_UP = ("points", "metrics", "nonfinite", "summary", "curves", "predictions")
 """The tables whose rows go even where a run's own row stays."""
 AT_ONCE = 8
 """Runs whose curves go in one transaction."""

@@ -15,7 +15,7 @@ from sqlite_utils import Database
 
 from workbench.config import DataConfig, ExperimentConfig, RunConfig
 from workbench.errors import HistoryError
-from workbench.history.curves import keep_thinned, thinned
+from workbench.history.curves import copies, keep_copies
 from workbench.history.database import now, writing
 from workbench.history.storing import Summary, extended
 
@@ -157,7 +157,7 @@ def _enter(database: Database, experiment: int, run: ForeignRun, source: str) ->
         database.execute("INSERT INTO tags VALUES (?, ?)", [number, tag])
     database.execute("INSERT INTO run_notes (run, author, text, created) VALUES (?, 'workbench', ?, ?)", [number, note, now()])
     _enter_curves(database, number, run, start)
-    keep_thinned(database, thinned(database, [number]))
+    keep_copies(database, copies(database, [number]))
     return number
 
 

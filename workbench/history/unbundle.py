@@ -38,7 +38,7 @@ from workbench.history.bundle_checks import (
     refused,
     rows,
 )
-from workbench.history.curves import keep_thinned, thinned
+from workbench.history.curves import copies, keep_copies
 from workbench.history.database import empty_history, files_folder, writing
 from workbench.paths import free_space
 from workbench.words import many
@@ -170,7 +170,7 @@ def _enter(
             entering.take(rows(iter(lambda: part.readline(MOST_LINE), b""), _columns(database)))
         with writing(database):
             entering.enter()
-            keep_thinned(database, thinned(database, entering.new_runs))
+            keep_copies(database, copies(database, entering.new_runs))
             wanted = {path for run, files in content.files.items() if run not in entering.there["runs"] for path in files}
             if missing := wanted - set(unpacked):
                 raise CannotWrite(f"the history was changed while {source.name} was imported ({missing.pop()}); import it again")

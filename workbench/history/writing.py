@@ -17,7 +17,7 @@ from workbench.config import ExperimentConfig, RunConfig, TeacherConfig, flat
 from workbench.errors import CannotWrite, HistoryError
 from workbench.events import Metrics
 from workbench.history.changes import LEFT, mark_interrupted
-from workbench.history.curves import keep_thinned, thinned
+from workbench.history.curves import copies, keep_copies
 from workbench.history.database import files_folder, now, open_database, writing
 from workbench.history.going_on import gone_on_with, left_with
 from workbench.history.liveness import ProcessLock, host
@@ -549,10 +549,10 @@ class History:
 
     @_patient
     def finish_run(self, run: int, status: str, message: str) -> None:
-        """Record how a run ended; of its long curves thinned copies are kept for plots."""
-        curves = thinned(self._database, [run])
+        """Record how a run ended; of its long curves copies are kept that are read sooner."""
+        long = copies(self._database, [run])
         with writing(self._database):
-            keep_thinned(self._database, curves)
+            keep_copies(self._database, long)
             self._database.execute(
                 "UPDATE runs SET status = ?, message = ?, finished = ? WHERE id = ?", [status, message, now(), run]
             )

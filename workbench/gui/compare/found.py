@@ -13,11 +13,10 @@ from workbench.analysis.sweep_results import Estimate, estimate, interval_factor
 from workbench.gui.theme import curve_numbers
 from workbench.history import reading
 from workbench.history.changes import marked
-from workbench.history.curves import CURVE_POINTS, Curve, read_curve
+from workbench.history.curves import CURVE_POINTS, EVERY_POINT, Curve, read_curve
 from workbench.history.reading import RunRow
 from workbench.history.seed_groups import seed_groups
 
-EVERY_POINT = 2**31
 MANY_POINTS = 51_300
 """All curves together have about so many points at most, where they are thinned."""
 
