@@ -44,7 +44,8 @@ def picture(window: MainWindow, out: Path, name: str) -> None:
     """Save what the window shows now."""
     QApplication.processEvents()
     pump(150)
-    window.grab().save(str(out / f"{name}.png"))
+    if not window.grab().save(str(out / f"{name}.png")):
+        raise OSError(f"{out / name}.png cannot be written")
 
 
 def do_main_job(window: MainWindow, out: Path, look: str) -> None:
@@ -142,7 +143,7 @@ def look_at_images(window: MainWindow, out: Path, look: str) -> None:
     for place in places[1:]:
         QTest.mouseMove(canvas, place)
     QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=places[-1])
-    wait_until(lambda: len(screen.drawing.opinions.bars.said) > 0 and not screen.drawing.awaiting)
+    wait_until(lambda: len(screen.drawing.opinions.said) > 0 and not screen.drawing.awaiting)
     picture(window, out, f"look-draw-{look}")
 
 
@@ -177,6 +178,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "resources" / "screenshots")
     parser.add_argument("--size", default="1280x800")
     arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
     width, height = map(int, arguments.size.split("x"))
     with tempfile.TemporaryDirectory() as folder:
         QSettings.setDefaultFormat(QSettings.Format.IniFormat)

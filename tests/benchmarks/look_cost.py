@@ -4,8 +4,8 @@
 
 An ensemble of five and its student are looked at while the window trains a 2×300 student of digits on one torch thread. By
 turns of two seconds a made person rests, moves the slider, rests, and moves the pen, 30 times a second. The answer to a move
-counts as painted when the paint event after it is over in which the bars show that temperature, or the prediction of a
-drawing that had that move in it. The training's rate while somebody moves is held against that of the rest before it, pair
+counts as painted when the event loop goes on after the paint event in which the bars show that temperature, or the prediction of
+a drawing that had that move in it. The training's rate while somebody moves is held against that of the rest before it, pair
 by pair, since a machine that others use is never twice the same; and so is the rate without the time in which the training's
 thread was ready and waited for a core (Linux tells it), which is nearer to what it keeps on two free ones. The lateness of a
 5 ms timer while nobody moves is what the machine adds to every answer. Without a display Qt's offscreen platform is used.
@@ -67,13 +67,12 @@ def trained_meanwhile() -> Any:
 
 def person(history: Path, seconds: float) -> dict[str, Any]:
     """Train with the Look screen in front, which somebody uses by turns."""
-    from PySide6.QtCore import QPoint, Qt, QTimer
+    from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer
     from PySide6.QtTest import QTest
 
     from workbench.events import ExperimentFinished, Progress, RunStarted
     from workbench.gui import theme
     from workbench.gui.app import SWITCH_SECONDS, application, pin_garbage_collector
-    from workbench.gui.look.opinions import OpinionBars
     from workbench.gui.main_window import MainWindow
     from workbench.gui.preferences import Preferences
 
@@ -89,17 +88,21 @@ def person(history: Path, seconds: float) -> dict[str, Any]:
     found |= {f"{what} kept{of}": [] for what in ("slider", "pen") for of in ("", " of a core")}
     asked: dict[str, float] = {}
     moved = {"asked": 0, "shown": 0}
-    paint = OpinionBars.paintEvent
 
-    def painted(bars: OpinionBars, event: Any) -> None:
-        paint(bars, event)
-        now = time.perf_counter()
-        if bars is screen.images.opinions.bars and "slider" in asked:
-            found["slider"].append(1000 * (now - asked.pop("slider")))
-        elif bars is screen.drawing.opinions.bars and moved["shown"] >= moved["asked"] and "pen" in asked:
-            found["pen"].append(1000 * (now - asked.pop("pen")))
+    class Painted(QObject):
+        """Hears of the bars' paint events, which are over when the event loop goes on."""
 
-    OpinionBars.paintEvent = painted  # type: ignore[method-assign]
+        def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+            if event.type() == QEvent.Type.Paint:
+                kind = "slider" if watched is screen.images.opinions.viewport() else "pen"
+                if kind in asked and (kind == "slider" or moved["shown"] >= moved["asked"]):
+                    since = asked.pop(kind)
+                    QTimer.singleShot(0, lambda: found[kind].append(1000 * (time.perf_counter() - since)))
+            return False
+
+    painted = Painted()
+    for page in (screen.images, screen.drawing):
+        page.opinions.viewport().installEventFilter(painted)
     ask = screen.drawing._work
 
     def watched(topic: Any, work: Any, answered: Any, failed: Any) -> None:

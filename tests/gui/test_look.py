@@ -70,7 +70,7 @@ def test_that_without_an_experiment_the_screen_says_what_to_do(qtbot: QtBot, win
 def test_that_a_person_moves_the_temperature_over_an_image_and_sees_the_wrong_classes_appear(
     qtbot: QtBot, looked: LookScreen
 ) -> None:
-    there, bars = looked.looked, looked.images.opinions.bars
+    there, bars = looked.looked, looked.images.opinions
     assert there is not None
     assert looked.temperature.value() == 4.0
     assert [one.key for one in there.line_up.parties] == ["ensemble", "student", "baseline", "member 1", "member 2"]
@@ -104,7 +104,7 @@ def test_that_arrow_keys_go_through_the_images_of_a_filter_and_a_class(qtbot: Qt
     assert gallery.case == wrong[0]
     qtbot.keyClick(gallery.view, Qt.Key.Key_Right)
     assert gallery.case == wrong[1]
-    np.testing.assert_allclose(looked.images.opinions.bars.said, there.line_up.at(there.logits[:, wrong[1]], 4.0))
+    np.testing.assert_allclose(looked.images.opinions.said, there.line_up.at(there.logits[:, wrong[1]], 4.0))
     assert looked.images.sentence.text().startswith(f"Test image {wrong[1]:,}, truly 3.")
     choose_sieve(looked, "dark")
     assert "highest entropy at the student's T = 4 first" in gallery.state.text()
@@ -156,18 +156,18 @@ def test_that_a_drawing_is_predicted_while_the_pen_moves(qtbot: QtBot, looked: L
     assert page.hint.isVisible()
     qtbot.mousePress(page.canvas, LEFT, pos=QPoint(110, 40))
     qtbot.mouseMove(page.canvas, QPoint(110, 120))
-    qtbot.waitUntil(lambda: len(page.opinions.bars.said) == 5, timeout=WAIT)
-    first = page.opinions.bars.said.copy()
+    qtbot.waitUntil(lambda: len(page.opinions.said) == 5, timeout=WAIT)
+    first = page.opinions.said.copy()
     qtbot.mouseMove(page.canvas, QPoint(60, 190))
-    qtbot.waitUntil(lambda: not np.allclose(page.opinions.bars.said, first), timeout=WAIT)
+    qtbot.waitUntil(lambda: not np.allclose(page.opinions.said, first), timeout=WAIT)
     qtbot.mouseRelease(page.canvas, LEFT, pos=QPoint(60, 190))
     qtbot.waitUntil(lambda: not page.awaiting, timeout=WAIT)
-    hot = page.opinions.bars.bits.copy()
+    hot = page.opinions.bits.copy()
     qtbot.keyClick(looked.temperature.slider, Qt.Key.Key_Home)
-    assert (page.opinions.bars.bits < hot).all()
+    assert (page.opinions.bits < hot).all()
     assert not page.seen.pixmap().isNull()
     qtbot.keyClick(page.canvas, Qt.Key.Key_Delete)
-    assert len(page.opinions.bars.said) == 0
+    assert len(page.opinions.said) == 0
     assert page.hint.isVisible()
 
 
@@ -192,10 +192,10 @@ def test_that_own_pictures_are_predicted_and_saved(
     assert named[7] is None
     assert sum(name == there.classes[student[case]] for case, name in enumerate(named)) >= 38
     assert "40 pictures; 1 could not be read" in page.state.text()
-    qtbot.waitUntil(lambda: len(page.opinions.bars.said) == 5, timeout=WAIT)
+    qtbot.waitUntil(lambda: len(page.opinions.said) == 5, timeout=WAIT)
     page.view.selectRow(7)
     qtbot.waitUntil(lambda: "replace or remove it" in page.sentence.text(), timeout=WAIT)
-    assert len(page.opinions.bars.said) == 0
+    assert len(page.opinions.said) == 0
     page.view.sortByColumn(2, Qt.SortOrder.DescendingOrder)
     assert page.view.model().index(39, 0).data() == "07.png"
 

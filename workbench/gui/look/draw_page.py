@@ -75,7 +75,7 @@ class DrawPage(QWidget):
     def show_models(self, models: Models, classes: tuple[str, ...]) -> None:
         """Ask these models from now on; what is drawn stays."""
         self._models = models
-        self.opinions.bars.begin(models.line_up.parties, classes)
+        self.opinions.begin(models.line_up.parties, classes)
         self._logits = None
         there = bool(models.line_up.speakers)
         self.canvas.setEnabled(there)
@@ -98,7 +98,7 @@ class DrawPage(QWidget):
         self.hint.show()
         self.seen.clear()
         self.about.setText("")
-        self.opinions.bars.begin((), ())
+        self.opinions.begin((), ())
 
     @property
     def awaiting(self) -> bool:
@@ -112,12 +112,12 @@ class DrawPage(QWidget):
 
     def set_logarithmic(self, on: bool) -> None:
         """Show bars by logarithms."""
-        self.opinions.bars.set_logarithmic(on)
+        self.opinions.set_logarithmic(on)
 
     def dress(self) -> None:
         """Take the colours of the theme."""
         self.canvas.update()
-        self.opinions.bars.update()
+        self.opinions.dress()
 
     def _ask(self) -> None:
         """Have the drawing predicted; while one is, the newest waits."""
@@ -127,7 +127,7 @@ class DrawPage(QWidget):
         if self.canvas.empty:
             self._logits = None
             self.seen.clear()
-            self.opinions.bars.clear()
+            self.opinions.clear()
             self.hint.show()
         if self._awaited or self.canvas.empty:
             self._changed = True
@@ -169,7 +169,7 @@ class DrawPage(QWidget):
     def _show(self) -> None:
         if self._models is None or self._logits is None:
             return
-        self.opinions.bars.show_opinions(self._models.line_up.at(self._logits, self._temperature), None)
+        self.opinions.show_opinions(self._models.line_up.at(self._logits, self._temperature), None)
 
 
 def _without(models: Models) -> str:

@@ -110,7 +110,7 @@ class ImagesPage(QWidget):
         """Show the images of an experiment."""
         self.looked, self._models = looked, models
         self._shown.clear()
-        self.opinions.bars.begin(looked.line_up.parties, looked.classes)
+        self.opinions.begin(looked.line_up.parties, looked.classes)
         self.confusions.show_looked(looked)
         self.calibration.clear("Fitting a temperature on validation…")
         taught = bool(len(looked.bits))
@@ -136,11 +136,11 @@ class ImagesPage(QWidget):
 
     def set_logarithmic(self, on: bool) -> None:
         """Show bars by logarithms."""
-        self.opinions.bars.set_logarithmic(on)
+        self.opinions.set_logarithmic(on)
 
     def dress(self) -> None:
         """Take the colours of the theme."""
-        self.opinions.bars.update()
+        self.opinions.dress()
         self.means.dress()
         self.confusions.dress()
         self.calibration.dress()
@@ -149,11 +149,11 @@ class ImagesPage(QWidget):
         if self.looked is None or case < 0:
             self.image.clear()
             self.sentence.setText("")
-            self.opinions.bars.clear()
+            self.opinions.clear()
             return
         self.image.setPixmap(scaled(to_pixmap(self.looked.images[case]), SIDE))
         self._show_opinions()
-        self.opinions.bars.setAccessibleDescription(self.opinions.bars.words())
+        self.opinions.setAccessibleDescription(self.opinions.words())
 
     def _show_opinions(self) -> None:
         looked, case = self.looked, self.gallery.case
@@ -161,7 +161,7 @@ class ImagesPage(QWidget):
             return
         right = int(looked.labels[case])
         said = looked.line_up.at(looked.logits[:, case], self._temperature)
-        self.opinions.bars.show_opinions(said, right)
+        self.opinions.show_opinions(said, right)
         self.sentence.setText(_sentence(looked, case, said, self._temperature))
 
     def _in_front(self) -> QWidget:

@@ -1,13 +1,26 @@
-"""What everybody says of one image at T: a bar for each class, of each party."""
+"""What everybody says of one image at T: a bar for each class, of each party.
+
+The bars are items of a graphics scene: Qt paints those without the interpreter, for which a training that runs would wait. A
+move of the pen or of T's slider sets lengths and pictures of texts alone.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
+from dataclasses import dataclass
 
 import numpy as np
-from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QWidget
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt
+from PySide6.QtGui import QBrush, QColor, QFont, QFontMetrics, QPainter, QPen, QPixmap, QResizeEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QGraphicsPixmapItem,
+    QGraphicsRectItem,
+    QGraphicsScene,
+    QGraphicsSimpleTextItem,
+    QGraphicsView,
+)
 
 from workbench.analysis.looking import Party, entropy
 from workbench.gui import theme
@@ -19,12 +32,34 @@ NARROWEST = 176
 GAP = 22
 HEAD = 38
 ROW = 17
+BAR = 12
 FAINTEST = 1e-6
 """Where logarithmic bars begin."""
 
 
-class OpinionBars(QWidget):
-    """Paints the distributions (parties, classes) given to :meth:`show_opinions`, as they are or logarithmically."""
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """The items of one party: what it names first, its entropy, and of each class the bar and the probability beside it."""
+
+    head: QGraphicsSimpleTextItem
+    bits: QGraphicsPixmapItem
+    bars: tuple[QGraphicsRectItem, ...]
+    shares: tuple[QGraphicsPixmapItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arranged:
+    """What the places of all items stand on; ``order`` are the classes from top to bottom, alike in all panels."""
+
+    parties: int
+    order: tuple[int, ...]
+    label: int | None
+    width: int
+
+
+class Opinions(QGraphicsView):
+    """The distributions (parties, classes) given to :meth:`show_opinions` as bars, as they are or logarithmically, with room to
+    scroll where there are many parties."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,8 +69,19 @@ class OpinionBars(QWidget):
         self._said = np.zeros((0, 0))
         self._bits = np.zeros(0)
         self._logarithmic = False
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Minimum)
-        self.setAccessibleName("Opinions")
+        self._arranged = _Arranged(0, (), None, 0)
+        self._panels: list[_Panel] = []
+        self._left, self._room = 0, 0.0
+        scene = QGraphicsScene(self)
+        scene.setItemIndexMethod(QGraphicsScene.ItemIndexMethod.NoIndex)
+        self.setScene(scene)
+        self.setInteractive(False)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+        self.setViewportUpdateMode(QGraphicsView.ViewportUpdateMode.FullViewportUpdate)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.viewport().setAutoFillBackground(False)
+        self.setAccessibleName("What everybody says")
 
     @property
     def said(self) -> np.ndarray:
@@ -58,47 +104,52 @@ class OpinionBars(QWidget):
 
     def show_opinions(self, said: np.ndarray, label: int | None) -> None:
         """Show the distributions (parties, classes) of an image, with its right class where that is known."""
-        grown = len(said) != len(self._said)
         self._said, self._label, self._bits = said, label, entropy(said)
-        if grown:
-            self._fit()
-        self.update()
+        self._show()
 
     def set_logarithmic(self, on: bool) -> None:
         """Show bars by the logarithm of the probability, in which small ones can be told apart."""
         self._logarithmic = on
-        self.update()
+        self._show()
+
+    def dress(self) -> None:
+        """Take the colours of the theme."""
+        self._arrange(self._wanted())
+        self._show()
 
     def words(self) -> str:
         """All of it in words, for who cannot see it."""
         parts = [f"{self._head(place)}, {self._bits[place]:.2f} bits" for place in range(len(self._said))]
         return "; ".join(parts)
 
+    def minimumSizeHint(self) -> QSize:
+        """One panel's width."""
+        return QSize(NARROWEST, HEAD + ROW)
+
     def sizeHint(self) -> QSize:
         """Two panels side by side."""
-        return QSize(2 * NARROWEST + GAP, self.minimumHeight())
+        return QSize(2 * NARROWEST + GAP, HEAD + LIKELIEST * ROW)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """As many panels in a row as there is room for."""
         super().resizeEvent(event)
-        self._fit()
+        self._show()
 
-    def _columns(self) -> int:
-        return max(1, min(len(self._said) or 1, (self.width() + GAP) // (NARROWEST + GAP)))
+    def changeEvent(self, event: QEvent) -> None:
+        """Write in the font that was chosen."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self.dress()
 
-    def _fit(self) -> None:
-        rows = -(-len(self._said) // self._columns())
-        self.setMinimumHeight(rows * (self._panel_height() + GAP // 2))
-
-    def _panel_height(self) -> int:
-        return HEAD + ROW * len(self._order())
+    def _wanted(self) -> _Arranged:
+        return _Arranged(len(self._said), tuple(self._order()), self._label, self.viewport().width())
 
     def _order(self) -> list[int]:
-        """The classes from top to bottom, alike in all panels: with many the ensemble's likeliest, and the right one."""
+        """With many classes the ensemble's likeliest, and the right one."""
         count = len(self._names)
         if count <= IN_ORDER or not len(self._said):
             return list(range(min(count, LIKELIEST + 1) if count > IN_ORDER else count))
-        order = np.argsort(-self._said[0], kind="stable")[:LIKELIEST].tolist()
+        order: list[int] = np.argsort(-self._said[0], kind="stable")[:LIKELIEST].tolist()
         return order if self._label is None or self._label in order else [*order, self._label]
 
     def _head(self, place: int) -> str:
@@ -106,58 +157,77 @@ class OpinionBars(QWidget):
         mark = "" if self._label is None else " ✓" if named == self._label else " ✗"
         return f"{self._parties[place].name}: {self._names[named]}{mark}"
 
-    def paintEvent(self, _: QPaintEvent) -> None:
-        """A panel for each party."""
-        if not len(self._said):
-            return
-        painter = QPainter(self)
-        columns, order = self._columns(), self._order()
-        wide = (self.width() - (columns - 1) * GAP) / columns
-        high = self._panel_height() + GAP // 2
-        names, aside = self._names_beside(painter.fontMetrics(), order, int(wide * 0.4))
-        for place in range(len(self._said)):
-            at = QRectF(place % columns * (wide + GAP), place // columns * high, wide, high)
-            self._paint_head(painter, at, place)
-            self._paint_bars(painter, at, place, order, names, aside)
-        painter.end()
+    # What stays where it is from one image to the next
 
-    def _names_beside(self, metrics: QFontMetrics, order: list[int], most: int) -> tuple[list[str], int]:
-        """The classes' names beside the bars, no longer than there is room for, and the pixels they take."""
-        names = [f"✓ {self._names[number]}" if number == self._label else self._names[number] for number in order]
-        wide = [metrics.horizontalAdvance(name) for name in names]
-        aside = min(most, max(wide) + 8)
-        elided = (metrics.elidedText(name, Qt.TextElideMode.ElideRight, aside - 4) for name in names)
-        return (list(elided) if max(wide) > aside - 4 else names), aside
+    def _arrange(self, wanted: _Arranged) -> None:
+        """Make all items anew: a panel for each party."""
+        self._arranged = wanted
+        self.scene().clear()
+        columns = max(1, min(wanted.parties or 1, (wanted.width + GAP) // (NARROWEST + GAP)))
+        wide = (wanted.width - (columns - 1) * GAP) // columns
+        high = HEAD + ROW * len(wanted.order) + GAP // 2
+        metrics = self.fontMetrics()
+        names = [f"✓ {self._names[number]}" if number == wanted.label else self._names[number] for number in wanted.order]
+        aside = min(int(wide * 0.4), max(map(metrics.horizontalAdvance, names), default=0) + 8)
+        names = [metrics.elidedText(name, Qt.TextElideMode.ElideRight, aside - 4) for name in names]
+        self._room = max(20.0, wide - aside - metrics.horizontalAdvance("100.00%") - 4)
+        self._panels = [
+            self._panel(place % columns * (wide + GAP), place // columns * high, wide, self._parties[place].about, names, aside)
+            for place in range(wanted.parties)
+        ]
+        self.setSceneRect(0, 0, wanted.width, -(-wanted.parties // columns) * high)
 
-    def _paint_head(self, painter: QPainter, at: QRectF, place: int) -> None:
-        colours, font = theme.current(), self.font()
-        metrics, right = painter.fontMetrics(), Qt.TextElideMode.ElideRight
-        font.setBold(True)
-        painter.setFont(font)
-        painter.setPen(QColor(colours.text))
-        head = QFontMetrics(font).elidedText(self._head(place), right, int(at.width()))
-        painter.drawText(QRectF(at.left(), at.top(), at.width(), 18), Qt.AlignmentFlag.AlignVCenter, head)
-        painter.setFont(self.font())
-        painter.setPen(QColor(colours.faint))
-        about = metrics.elidedText(f"{self._bits[place]:.3f} bits, {self._parties[place].about}", right, int(at.width()))
-        painter.drawText(QRectF(at.left(), at.top() + 17, at.width(), 18), Qt.AlignmentFlag.AlignVCenter, about)
+    def _panel(self, left: int, top: int, wide: int, about: str, names: list[str], aside: int) -> _Panel:
+        colours, bold, metrics = theme.current(), self.font(), self.fontMetrics()
+        bold.setBold(True)
+        after, lower = metrics.horizontalAdvance("0.00 bits, "), (ROW - metrics.height()) // 2
+        self._text(metrics.elidedText(about, Qt.TextElideMode.ElideRight, wide - after), left + after, top + 17, colours.faint)
+        bars, shares = [], []
+        for row, (number, name) in enumerate(zip(self._arranged.order, names, strict=True)):
+            y = top + HEAD + row * ROW
+            self._text(name, left, y + lower, colours.text)
+            colour = colours.good if number == self._arranged.label else colours.curves[0]
+            bar = self.scene().addRect(QRectF(), QPen(Qt.PenStyle.NoPen), QBrush(QColor(colour)))
+            bar.setPos(left + aside, y + 2)
+            bars.append(bar)
+            shares.append(self._picture(left + aside + 4, y + lower))
+        head = self._text("", left, top, colours.text, bold)
+        return _Panel(head, self._picture(left, top + 17), tuple(bars), tuple(shares))
 
-    def _paint_bars(self, painter: QPainter, at: QRectF, place: int, order: list[int], names: list[str], aside: int) -> None:
-        colours = theme.current()
-        room = max(20.0, at.width() - aside - painter.fontMetrics().horizontalAdvance("100.00%") - 4)
-        painter.setPen(QColor(colours.text))
-        good, other = QColor(colours.good), QColor(colours.curves[0])
-        for row, (number, name) in enumerate(zip(order, names, strict=True)):
-            y, share = at.top() + HEAD + row * ROW, float(self._said[place, number])
-            painter.drawText(QRectF(at.left(), y, aside, ROW), Qt.AlignmentFlag.AlignVCenter, name)
-            bar = QRectF(at.left() + aside, y + 2.5, max(1.0, self._length(share) * room), ROW - 5)
-            painter.fillRect(bar, good if number == self._label else other)
-            painter.drawText(QRectF(bar.right() + 4, y, 70, ROW), Qt.AlignmentFlag.AlignVCenter, written(share))
+    def _text(self, text: str, left: int, top: int, colour: str, font: QFont | None = None) -> QGraphicsSimpleTextItem:
+        item = self.scene().addSimpleText(text, font or self.font())
+        item.setBrush(QColor(colour))
+        item.setPos(left, top)
+        return item
 
-    def _length(self, share: float) -> float:
+    def _picture(self, left: int, top: int) -> QGraphicsPixmapItem:
+        item = self.scene().addPixmap(QPixmap())
+        item.setPos(left, top)
+        return item
+
+    # What is said of an image
+
+    def _show(self) -> None:
+        if (wanted := self._wanted()) != self._arranged:
+            self._arrange(wanted)
+        colours, font, ratio = theme.current(), self.font().toString(), self.devicePixelRatioF()
+        said = self._said[:, self._arranged.order] if self._panels else self._said
+        lengths = np.maximum(1, np.rint(self._lengths(said) * self._room)).astype(int)
+        for place, (panel, shares, longs) in enumerate(zip(self._panels, said.tolist(), lengths.tolist(), strict=True)):
+            head = self._head(place)
+            if panel.head.text() != head:
+                panel.head.setText(head)
+            panel.bits.setPixmap(_painted(f"{self._bits[place]:.2f} bits,", font, colours.faint, ratio))
+            for bar, beside, share, long in zip(panel.bars, panel.shares, shares, longs, strict=True):
+                bar.setRect(0, 0, long, BAR)
+                beside.setPixmap(_painted(written(share), font, colours.text, ratio))
+                beside.setOffset(long, 0)
+
+    def _lengths(self, shares: np.ndarray) -> np.ndarray:
         if not self._logarithmic:
-            return share
-        return max(0.0, 1 - math.log10(max(share, FAINTEST)) / math.log10(FAINTEST))
+            return shares
+        lengths: np.ndarray = 1 - np.log10(np.maximum(shares, FAINTEST)) / math.log10(FAINTEST)
+        return lengths
 
 
 def written(share: float) -> str:
@@ -165,14 +235,18 @@ def written(share: float) -> str:
     return f"{share:.1%}" if share >= 0.0005 else f"{share:.0e}"
 
 
-class Opinions(QScrollArea):
-    """The bars, with room to scroll where there are many parties."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bars = OpinionBars()
-        self.setWidget(self.bars)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setAccessibleName("What everybody says")
+@functools.lru_cache(maxsize=4096)
+def _painted(text: str, font: str, colour: str, ratio: float) -> QPixmap:
+    """A text that comes again and again, as a picture."""
+    used = QFont()
+    used.fromString(font)
+    metrics = QFontMetrics(used)
+    picture = QPixmap(QSize(metrics.horizontalAdvance(text) + 2, metrics.height()) * ratio)
+    picture.setDevicePixelRatio(ratio)
+    picture.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(picture)
+    painter.setFont(used)
+    painter.setPen(QColor(colour))
+    painter.drawText(0, metrics.ascent(), text)
+    painter.end()
+    return picture

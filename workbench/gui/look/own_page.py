@@ -158,7 +158,7 @@ class OwnPage(QWidget):
         self._models, self._pictures = models, None
         there = bool(models.line_up.speakers)
         self.hint.setText(HINT if there else f"Nobody is here to be asked: {'; '.join(models.missing)}.")
-        self.opinions.bars.begin(models.line_up.parties, models.data.classes)
+        self.opinions.begin(models.line_up.parties, models.data.classes)
         self.table.begin(models.line_up, models.data.classes)
         self.pages.setCurrentIndex(0)
         self._look_at(QModelIndex())
@@ -179,11 +179,11 @@ class OwnPage(QWidget):
 
     def set_logarithmic(self, on: bool) -> None:
         """Show bars by logarithms."""
-        self.opinions.bars.set_logarithmic(on)
+        self.opinions.set_logarithmic(on)
 
     def dress(self) -> None:
         """Take the colours of the theme."""
-        self.opinions.bars.update()
+        self.opinions.dress()
 
     def stop(self) -> None:
         """Give up what is under way; what is predicted so far stays."""
@@ -297,7 +297,7 @@ class OwnPage(QWidget):
         if models is None or pictures is None or not index.isValid():
             self.image.clear()
             self.sentence.setText("")
-            self.opinions.bars.clear()
+            self.opinions.clear()
             return
         path = self.table.paths[self._sorted.mapToSource(index).row()]
 
@@ -306,7 +306,7 @@ class OwnPage(QWidget):
             self.sentence.setText(f"{readable(path.name)}\n{remark}")
             if image is None:
                 self.image.clear()
-                self.opinions.bars.clear()
+                self.opinions.clear()
                 return
             self.image.setPixmap(scaled(to_pixmap(image), SIDE))
             self._show_opinions()
@@ -315,7 +315,7 @@ class OwnPage(QWidget):
 
     def _show_opinions(self) -> None:
         if self._models is not None and self._logits is not None and self._logits.size:
-            self.opinions.bars.show_opinions(self._models.line_up.at(self._logits, self._temperature), None)
+            self.opinions.show_opinions(self._models.line_up.at(self._logits, self._temperature), None)
 
     # CSV
 
