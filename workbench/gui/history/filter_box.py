@@ -12,7 +12,7 @@ from PySide6.QtWidgets import (
     QInputDialog,
     QLineEdit,
     QMenu,
-    QToolButton,
+    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -106,10 +106,9 @@ class FilterBox(QWidget):
         self.edit = FilterEdit()
         self.wrong = label("", "error")
         self.wrong.hide()
-        self.kept = QToolButton()
+        self.kept = QPushButton()
         self.kept.setText("Kept filters")
         self.kept.setToolTip("Filters that were kept under a name, and keeping this one.")
-        self.kept.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.kept.setMenu(QMenu(self))
         self.show_kept({})
         self._patience = QTimer(self)
