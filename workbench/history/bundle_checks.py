@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from workbench.analysis.bias import WAYS
+from workbench.config import ExperimentConfig, RunConfig
 from workbench.errors import ConfigError, HistoryError
 from workbench.history.bundle import CHUNK, FILES, FORMAT, MANIFEST, ROWS, TABLES, WHAT, Tell
 from workbench.history.database import SCHEMA_VERSION
@@ -198,11 +199,19 @@ def _check(table: str, row: Mapping[str, Any], content: Content) -> None:
         if row["kind"] not in KINDS or not re.fullmatch(pattern, row["path"]):
             raise Wrong("has a file that would stand elsewhere than beside a history; it is not imported")
         content.files.setdefault(row["run"], {})[row["path"]] = (row["size"], row["sha256"])
-    elif table == "sweeps":
+    if table in _READ:
         try:
-            Sweep.from_dict(json.loads(row["config"])["sweep"])
+            _READ[table](json.loads(row["config"]))
         except ConfigError as error:
-            raise Wrong(f"has a sweep that this workbench cannot read ({error}); update it") from None
+            raise Wrong(f"has {table} with a configuration that this workbench cannot read ({error}); update it") from None
+
+
+_READ: dict[str, Callable[[dict[str, Any]], object]] = {
+    "experiments": ExperimentConfig.from_dict,
+    "runs": RunConfig.from_dict,
+    "sweeps": lambda config: Sweep.from_dict(config["sweep"]),
+}
+"""What reads a row's configuration: one that cannot be read would be told only where somebody opens it."""
 
 
 def logits_of(row: Mapping[str, Any]) -> bytes:
