@@ -11,8 +11,9 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from tests.gui.pictures import drawn, picture, pixel, point
+from workbench.analysis.smoothing import smoothed
 from workbench.gui import theme
-from workbench.gui.curve_plot import CurvePlot, Line, smoothed
+from workbench.gui.curve_plot import CurvePlot, Line
 
 
 def plot_of(qtbot: QtBot, *lines: Line, listed: bool = True) -> CurvePlot:

@@ -11,6 +11,7 @@ from PySide6.QtCore import QSettings, Qt
 from pytestqt.qtbot import QtBot
 
 from workbench import zoo
+from workbench.analysis.smoothing import smoothed
 from workbench.config import (
     DataConfig,
     DistillationConfig,
@@ -21,7 +22,7 @@ from workbench.config import (
 )
 from workbench.events import Answer
 from workbench.gui import preferences
-from workbench.gui.curve_plot import CurvePlot, Line, Reference, smoothed
+from workbench.gui.curve_plot import CurvePlot, Line, Reference
 from workbench.gui.forms import Form, label
 from workbench.gui.preferences import Preferences
 from workbench.gui.run_feed import RunFeed

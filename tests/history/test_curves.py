@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from sqlite_utils import Database
 
 from tests.experiments import add_run, tiny
+from workbench.analysis.smoothing import smoothed
 from workbench.config import RunConfig
 from workbench.events import Metrics
 from workbench.history.bundle import write_experiment
-from workbench.history.curves import CURVE_POINTS, EVERY_POINT, Curve, read_curve
+from workbench.history.curves import CURVE_POINTS, EVERY_POINT, Curve, Look, read_curve
 from workbench.history.database import open_database, open_for_reading, writing
 from workbench.history.foreign import ForeignExperiment, ForeignRun, Point, enter_foreign
 from workbench.history.unbundle import read_experiment
@@ -52,7 +53,11 @@ def long_values(count: int = 5003, seed: int = 0) -> list[float]:
 
 
 def numbers(curve: Curve) -> tuple[list[float], ...]:
-    return tuple(one.tolist() for one in (curve.step, curve.epoch, curve.elapsed, curve.value))
+    return tuple(one.tolist() for one in rows(curve))
+
+
+def rows(curve: Curve) -> tuple[np.ndarray, ...]:
+    return curve.step, curve.epoch, curve.elapsed, curve.value
 
 
 def copies(database: Database) -> set[tuple[int, str, int]]:
@@ -113,6 +118,72 @@ def test_that_a_copy_draws_what_all_points_do(count: int, seed: int, every: int)
             found = [numbers(read_curve(database, run, "loss", points)) for points in some]
             without_copies(history.path)
             assert [numbers(read_curve(database, run, "loss", points)) for points in some] == found
+
+
+@pytest.mark.parametrize("axis", ["step", "epoch", "elapsed"])
+@pytest.mark.parametrize("finished", [True, False])
+def test_that_a_stretch_looked_at_has_all_of_its_points_and_one_on_either_side(
+    history: History, database: Database, axis: str, finished: bool
+) -> None:
+    run = add(history)
+    draw(history, run, long_values(20_000), every=3)
+    if finished:
+        history.finish_run(run, "done", "")
+    outline, whole = read_curve(database, run, "loss"), read_curve(database, run, "loss", EVERY_POINT)
+    low, high = getattr(whole, axis)[[12_001, 12_200]]
+    curve = read_curve(database, run, "loss", CURVE_POINTS, Look(axis=axis, stretch=(low, high)))
+    inside = (curve.step >= whole.step[12_000]) & (curve.step <= whole.step[12_201])
+    assert [one[inside].tolist() for one in rows(curve)] == [one[12_000:12_202].tolist() for one in rows(whole)]
+    outside = (outline.step < whole.step[12_000]) | (outline.step > whole.step[12_201])
+    assert [one[~inside].tolist() for one in rows(curve)] == [one[outside].tolist() for one in rows(outline)]
+    assert (curve.thinned, outline.thinned, whole.thinned) == (True, True, False)
+
+
+def test_that_a_long_stretch_is_thinned_as_a_curve_of_its_own(history: History, database: Database) -> None:
+    run = add(history)
+    values = np.array(long_values(20_000))
+    values[7000] = 3.99
+    draw(history, run, values.tolist())
+    outline = read_curve(database, run, "loss", 100)
+    curve = read_curve(database, run, "loss", 100, Look(stretch=(5001.0, 9000.0)))
+    inside = (curve.step >= 5000) & (curve.step <= 9001)
+    assert 60 < inside.sum() <= 100
+    assert (~inside).sum() < len(outline.step)
+    assert curve.value[inside].max() == values[4999:9001].max()
+    assert bool((np.diff(curve.step) > 0).all())
+
+
+@pytest.mark.parametrize("stretch", [(-9.0, -5.0), (90_000.0, 90_001.0), (-1e9, 1e9), (0.0, 0.0), (100.2, 100.4)])
+def test_that_a_stretch_may_lie_beyond_a_curve_between_its_points_or_around_it(
+    history: History, database: Database, stretch: tuple[float, float]
+) -> None:
+    run = add(history)
+    draw(history, run, long_values())
+    outline = read_curve(database, run, "loss")
+    curve = read_curve(database, run, "loss", CURVE_POINTS, Look(stretch=stretch))
+    assert set(outline.step) <= set(curve.step)
+    assert len(curve.step) <= len(outline.step) + 2
+    assert bool((np.diff(curve.step) > 0).all())
+
+
+def test_that_a_short_curve_is_whole_however_it_is_looked_at(history: History, database: Database) -> None:
+    run = add(history)
+    draw(history, run, [3.0, 1.0, 2.0])
+    for look in (Look(), Look(smoothing=0.9), Look(stretch=(1.0, 2.0))):
+        for metric, count in (("loss", 3), ("none", 0)):
+            curve = read_curve(database, run, metric, CURVE_POINTS, look)
+            assert (len(curve.value), curve.thinned, curve.smooth) == (count, False, None)
+
+
+def test_that_a_thinned_curve_is_smoothed_as_the_whole_one(history: History, database: Database) -> None:
+    run, values = add(history), long_values(20_000)
+    draw(history, run, values)
+    expected = smoothed(np.array(values), 0.9)
+    for look in (Look(smoothing=0.9), Look(smoothing=0.9, stretch=(5000.0, 5100.0))):
+        curve = read_curve(database, run, "loss", CURVE_POINTS, look)
+        assert curve.thinned
+        assert curve.smooth is not None
+        assert curve.smooth.tolist() == expected[curve.step.astype(int) - 1].tolist()
 
 
 def test_that_a_short_curve_has_no_copy(history: History, database: Database) -> None:

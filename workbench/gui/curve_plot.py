@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF, Qt, Signal
+from PySide6.QtCore import QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QPen
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from workbench.analysis.smoothing import smoothed
 from workbench.gui import theme
 from workbench.gui.curve_item import CurveItem, Drawn
 from workbench.gui.forms import escaped, label
@@ -30,15 +31,18 @@ NEAR = 10
 """Pixels between a click and the curve that is meant."""
 LABELS_APART = {"left": 18, "bottom": 60}
 """Pixels from one label of a logarithmic axis to the next."""
-NEGLIGIBLE = 1e-17
-"""What weighs less in a moving average changes none of its digits."""
+SETTLED_MILLISECONDS = 150
+"""Of a view that has not moved for so long a person has come to where they wanted."""
+CLOSER = 0.5
+"""Of the curves' width: a zoom into less shows points that thinning left out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Line:
     """One curve: arrays of one length, ``x`` never falling, a colour number of the theme, how it is drawn.
 
-    An empty ``legend`` keeps it out of it; ``low`` and ``high`` bound a band around it.
+    An empty ``legend`` keeps it out of it; ``low`` and ``high`` bound a band around it. ``smooth`` is its moving average where
+    that is not of these points alone.
     """
 
     key: Hashable
@@ -51,6 +55,7 @@ class Line:
     legend: str | None = None
     low: np.ndarray | None = None
     high: np.ndarray | None = None
+    smooth: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +66,6 @@ class Reference:
     name: str
     y: float
     colour: int
-
-
-def smoothed(values: np.ndarray, weight: float) -> np.ndarray:
-    """Exponential moving average, debiased, so that it starts at the first value; ``weight`` 0 leaves values as they are.
-
-    Each pass adds to every value the one ``reach`` before it, then reach and weight are doubled: a few passes over arrays
-    instead of a step a value.
-    """
-    if not weight or not len(values):
-        return values
-    result = (1 - weight) * values
-    reach, share = 1, weight
-    while reach < len(values) and share > NEGLIGIBLE:
-        result[reach:] += share * result[:-reach].copy()
-        reach, share = 2 * reach, share * share
-    whole: np.ndarray = result / (1 - weight ** np.arange(1, len(values) + 1))
-    return whole
 
 
 class _ValueAxis(pg.AxisItem):  # type: ignore[misc]
@@ -109,10 +97,12 @@ class CurvePlot(QWidget):
 
     Where it is ``listed`` both are left to a list beside it, which hears of the pointer by ``pointed``, an x in the plot's
     unit, and the cross-hair stays where the pointer left it; ``picked`` is the key of the curve clicked on, None for none.
+    ``settled`` is told where the view has moved along x and come to rest.
     """
 
     pointed = Signal(float)
     picked = Signal(object)
+    settled = Signal()
 
     def __init__(
         self, title: str, y_name: str, *, percent: bool = False, legend_below: bool = False, listed: bool = False
@@ -137,6 +127,9 @@ class CurvePlot(QWidget):
         self.plot.getPlotItem().setContentsMargins(0, 6, 6, 0)  # room for the half of a tick's text that stands out
         self.legend = self.plot.addLegend(offset=(-8, -8) if legend_below else (-8, 8), labelTextSize="8pt")
         self.legend.setVisible(not listed)
+        self._settling = QTimer(self, singleShot=True, interval=SETTLED_MILLISECONDS)
+        self._settling.timeout.connect(self.settled)
+        self.plot.getViewBox().sigXRangeChanged.connect(lambda *_: self._settling.start())
         self._curves = CurveItem()
         self.plot.addItem(self._curves)
         self._hair = pg.InfiniteLine(angle=90, movable=False)
@@ -256,6 +249,15 @@ class CurvePlot(QWidget):
     def _shown_references(self) -> list[Reference]:
         return [reference for reference, *_ in self._references.values()]
 
+    def stretch(self) -> tuple[float, float] | None:
+        """From where to where on the x axis a person has zoomed in by hand, None where most of the curves is in view."""
+        box = self.plot.getViewBox()
+        ends = [end for line in self._lines.values() if len(line.x) for end in (line.x[0], line.x[-1])]
+        if box.autoRangeEnabled()[0] or not ends:
+            return None
+        low, high = (10.0**end if self._log_x else end for end in box.viewRange()[0])
+        return (low, high) if high - low < CLOSER * (max(ends) - min(ends)) else None
+
     def title(self) -> str:
         """What stands above the plot."""
         return self._title.text()
@@ -310,7 +312,7 @@ class CurvePlot(QWidget):
     # Drawing
 
     def _draw(self) -> None:
-        self._smoothed = {line.key: smoothed(line.y, self._smoothing) for line in self._lines.values()}
+        self._smoothed = {line.key: self._smooth(line) for line in self._lines.values()}
         behind = [line for line in self._lines.values() if not line.front]
         front = [line for line in self._lines.values() if line.front]
         order = sorted([*behind, *front], key=lambda line: line.key == self._highlight)
@@ -320,6 +322,9 @@ class CurvePlot(QWidget):
         points = "1 point" if lost == 1 else f"{lost:,} points"
         self.note.setText(f"{points} at 0 or below, where a logarithmic axis has no place" if lost else "")
         self._fill_legend(list(self._lines.values()))
+
+    def _smooth(self, line: Line) -> np.ndarray:
+        return line.smooth if self._smoothing and line.smooth is not None else smoothed(line.y, self._smoothing)
 
     def _drawn(self, line: Line) -> list[tuple[Drawn, int]]:
         """What is drawn for a curve, each with the number of points that have no place on a logarithmic axis."""

@@ -10,12 +10,13 @@ import itertools
 import json
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from sqlite_utils import Database
 
+from workbench.analysis.smoothing import smoothed
 from workbench.history.database import tuples
 
 CURVE_POINTS = 2050
@@ -28,9 +29,25 @@ Copy = tuple[int, str, int, bytes, bytes]
 """Run, metric, of how many points it is made, the curve as it is drawn, and the whole of it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a thinned curve is looked at: ``smoothing`` is the weight of a moving average over all of its points; ``stretch``, from
+    where to where on an ``axis`` of :class:`Curve`, is a part that is drawn closer than the rest."""
+
+    smoothing: float = 0.0
+    axis: str = "step"
+    stretch: tuple[float, float] | None = None
+
+
+PLAIN = Look()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
-    """A metric over the run: float64 arrays of one length, thinned to the extremes of each stretch."""
+    """A metric over the run: float64 arrays of one length, thinned to the extremes of each stretch.
+
+    ``count`` is of how many points it is made; ``smooth`` is the moving average of all of them, where a thinned one has one.
+    """
 
     run: int
     metric: str
@@ -38,18 +55,48 @@ class Curve:
     epoch: np.ndarray
     elapsed: np.ndarray
     value: np.ndarray
+    count: int
+    smooth: np.ndarray | None = None
+
+    @property
+    def thinned(self) -> bool:
+        """Whether there are more points than these."""
+        return len(self.step) < self.count
 
 
-def read_curve(database: Database, run: int, metric: str, points: int = CURVE_POINTS) -> Curve:
+def read_curve(database: Database, run: int, metric: str, points: int = CURVE_POINTS, look: Look = PLAIN) -> Curve:
     """A run's metric, thinned to at most ``points`` (four or more): least and greatest of each stretch, the first and the last.
 
-    One that continues another run begins with that run's curve.
+    A part that is looked at has so many once more. One that continues another run begins with that run's curve.
     """
+    if look.smoothing or look.stretch:
+        return _looked_at(read_curve(database, run, metric, EVERY_POINT), points, look)
     pieces = _pieces(database, run)
-    table = _kept(database, run, metric, points) if len(pieces) == 1 else None
-    if table is None:
-        table = _read_whole(database, pieces, metric) if points >= EVERY_POINT else _read(database, pieces, metric, points)
-    return Curve(run, metric, *table.T)
+    found = _kept(database, run, metric, points) if len(pieces) == 1 else None
+    if found is None and points >= EVERY_POINT:
+        whole = _read_whole(database, pieces, metric)
+        found = whole, len(whole)
+    table, count = found or _read(database, pieces, metric, points)
+    step, epoch, elapsed, value = table.T
+    return Curve(run, metric, step, epoch, elapsed, value, count)
+
+
+def _looked_at(whole: Curve, points: int, look: Look) -> Curve:
+    """A whole curve thinned, but for the part that is looked at: that and one point on either side are thinned by themselves."""
+    if whole.count <= points:
+        return whole
+    places = _extremes(whole.step, whole.value, points)
+    if look.stretch:
+        x, (low, high) = getattr(whole, look.axis), look.stretch
+        first = min(max(0, int(np.searchsorted(x, low)) - 1), whole.count - 1)
+        part = slice(first, int(np.searchsorted(x, high, "right")) + 1)
+        near = np.arange(whole.count)[part]
+        if len(near) > points:
+            near = near[_extremes(whole.step[part], whole.value[part], points)]
+        places = np.concatenate([places[places < near[0]], near, places[places > near[-1]]])
+    smooth = smoothed(whole.value, look.smoothing)[places] if look.smoothing else None
+    columns = {name: getattr(whole, name)[places] for name in ("step", "epoch", "elapsed", "value")}
+    return replace(whole, **columns, smooth=smooth)
 
 
 def keep_copies(database: Database, rows: Iterable[Copy]) -> None:
@@ -76,8 +123,8 @@ def copies(database: Database, runs: Sequence[int]) -> list[Copy]:
     return made
 
 
-def _kept(database: Database, run: int, metric: str, points: int) -> np.ndarray | None:
-    """A curve from its copy, unless it has grown since or the copy has less."""
+def _kept(database: Database, run: int, metric: str, points: int) -> tuple[np.ndarray, int] | None:
+    """A curve from its copy, and of how many points it is; None where it has grown since or the copy has less."""
     column = "drawn" if points <= CURVE_POINTS else "whole"
     found = tuples(
         database,
@@ -89,7 +136,9 @@ def _kept(database: Database, run: int, metric: str, points: int) -> np.ndarray 
         return None
     copy, count = found[0]
     table: np.ndarray = np.frombuffer(copy, dtype="<f8").reshape(-1, 4) if column == "drawn" else _unpacked(copy)
-    return table if count <= points else table[_extremes(table[:, 0], table[:, 3], points)]
+    if count > points:
+        return table[_extremes(table[:, 0], table[:, 3], points)], count
+    return table, len(table)
 
 
 def _packed(table: np.ndarray) -> bytes:
@@ -114,8 +163,8 @@ def _read_whole(database: Database, pieces: Sequence[tuple[int, int]], metric: s
     return np.concatenate(parts)
 
 
-def _read(database: Database, pieces: Sequence[tuple[int, int]], metric: str, points: int) -> np.ndarray:
-    """A curve thinned, from its points, of which the moments are read of those alone that are kept."""
+def _read(database: Database, pieces: Sequence[tuple[int, int]], metric: str, points: int) -> tuple[np.ndarray, int]:
+    """A curve thinned and of how many points it is, from these, of which the moments are read of those alone that are kept."""
     bounds = _bounds(pieces)
     values = [
         _table(database, "SELECT step, value FROM metrics WHERE run = ? AND metric = ? AND step > ? AND step <= ?", values)
@@ -132,7 +181,7 @@ def _read(database: Database, pieces: Sequence[tuple[int, int]], metric: str, po
     moments = [_table(database, sql, values) for values in parts]
     epoch, elapsed = np.concatenate([one.reshape(-1, 2) for one in moments]).T
     table: np.ndarray = np.stack([step[places], epoch, elapsed, value[places]], axis=1)[np.isfinite(epoch)]
-    return table
+    return table, len(step) if len(step) > points else len(table)
 
 
 def _table(database: Database, sql: str, values: Sequence[Any]) -> np.ndarray:

@@ -13,7 +13,7 @@ from workbench.analysis.sweep_results import Estimate, estimate, interval_factor
 from workbench.gui.theme import curve_numbers
 from workbench.history import reading
 from workbench.history.changes import marked
-from workbench.history.curves import CURVE_POINTS, EVERY_POINT, Curve, read_curve
+from workbench.history.curves import CURVE_POINTS, EVERY_POINT, Curve, Look, read_curve
 from workbench.history.reading import RunRow
 from workbench.history.seed_groups import seed_groups
 
@@ -58,7 +58,8 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Compared:
-    """Runs beside each other. ``curves`` are those of ``metric`` in the order of ``rows``, of ``points`` each at most.
+    """Runs beside each other. ``curves`` are those of ``metric`` in the order of ``rows``, of ``points`` each at most,
+    and as many once more where they were looked at.
 
     ``singles`` are the runs one by one and ``groups`` those of a group together; ``choices`` are names and runs of what can be
     tested against each other, ``usual`` the runs of the two to begin with; ``factors`` times a standard deviation of so many
@@ -70,6 +71,7 @@ class Compared:
     metrics: tuple[str, ...]
     curves: tuple[Curve, ...]
     points: int
+    look: Look
     settings: dict[int, dict[str, Any]]
     singles: tuple[Shown, ...]
     groups: tuple[Shown, ...]
@@ -83,7 +85,9 @@ class Compared:
         return len(self.groups) < len(self.rows)
 
 
-def read_compared(runs: tuple[int, ...], metric: str, *, whole: bool, before: Compared | None) -> Callable[[Database], Compared]:
+def read_compared(
+    runs: tuple[int, ...], metric: str, *, whole: bool, look: Look, before: Compared | None
+) -> Callable[[Database], Compared]:
     """The runs that are still there with one metric's curves; those of ``before`` are taken where their run has not gone on.
 
     A mean over seeds wants curves ``whole``, since thinning keeps the extremes alone.
@@ -96,8 +100,8 @@ def read_compared(runs: tuple[int, ...], metric: str, *, whole: bool, before: Co
         metrics = tuple(reading.metric_names(database, there))
         chosen = metric if metric in metrics or not metrics else "val_accuracy" if "val_accuracy" in metrics else metrics[0]
         points = EVERY_POINT if whole else min(CURVE_POINTS, MANY_POINTS // max(1, len(rows)))
-        known = _known(before, chosen, points)
-        curves = tuple(known.get(_state(row)) or read_curve(database, row.id, chosen, points) for row in rows)
+        known = _known(before, chosen, points, look)
+        curves = tuple(known.get(_state(row)) or read_curve(database, row.id, chosen, points, look) for row in rows)
         settings = reading.run_settings(database, there)
         marks = {one.run: one.colour for one in marked(database, there)}
         groups = [tuple(by_number[run] for run in group) for group in seed_groups(database, there)]
@@ -107,6 +111,7 @@ def read_compared(runs: tuple[int, ...], metric: str, *, whole: bool, before: Co
             metrics=metrics,
             curves=curves,
             points=points,
+            look=look,
             settings=settings,
             singles=_singles(rows, settings, marks),
             groups=_groups(groups, settings, marks),
@@ -123,10 +128,11 @@ def _state(row: RunRow) -> tuple[int, str, int]:
     return row.id, row.status, row.step
 
 
-def _known(before: Compared | None, metric: str, points: int) -> dict[tuple[int, str, int], Curve]:
-    if before is None or before.metric != metric or before.points < points:
+def _known(before: Compared | None, metric: str, points: int, look: Look) -> dict[tuple[int, str, int], Curve]:
+    if before is None or before.metric != metric:
         return {}
-    return {_state(row): curve for row, curve in zip(before.rows, before.curves, strict=True)}
+    same = before.points >= points and before.look == look
+    return {_state(row): curve for row, curve in zip(before.rows, before.curves, strict=True) if same or not curve.thinned}
 
 
 def _singles(rows: tuple[RunRow, ...], settings: dict[int, dict[str, Any]], marks: dict[int, str]) -> tuple[Shown, ...]:

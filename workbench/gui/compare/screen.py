@@ -30,7 +30,7 @@ from workbench.gui.later import Screen
 from workbench.gui.pictures import offer_saving, save_table
 from workbench.gui.run_feed import AskEngine, AskHistory
 from workbench.gui.theme import curve_dashed
-from workbench.history.curves import Curve
+from workbench.history.curves import Curve, Look
 
 METRICS = {
     "val_accuracy": ("Validation accuracy", "accuracy"),
@@ -44,7 +44,8 @@ METRICS = {
 FOLLOW_MILLISECONDS = 1000
 MOST = 200
 """Runs that are laid over each other; of more nobody could tell one from another."""
-AXES = ("epoch", "step", "time (s)")
+AXES = {"epoch": "epoch", "step": "step", "time (s)": "elapsed"}
+"""The horizontal axes, and the column of a curve that each is."""
 
 
 class CompareScreen(Screen):
@@ -161,6 +162,7 @@ class CompareScreen(Screen):
         self.all_settings.toggled.connect(lambda _: self._fill())
         self.whole.clicked.connect(self.plot.whole)
         self.plot.pointed.connect(self._point)
+        self.plot.settled.connect(self._look_closer)
         self.plot.picked.connect(self.curves.pin)
         self.table.picked.connect(self.curves.pin)
         self.curves.highlighted.connect(self.plot.set_highlight)
@@ -186,8 +188,8 @@ class CompareScreen(Screen):
         """Read the runs anew."""
         if self.runs:
             metric = self.metric_choice.currentData() or "val_accuracy"
-            whole = self.group_seeds.isChecked()
-            self._ask("compare", read_compared(self.runs, metric, whole=whole, before=self._found), self._show)
+            whole, look = self.group_seeds.isChecked(), self._look()
+            self._ask("compare", read_compared(self.runs, metric, whole=whole, look=look, before=self._found), self._show)
 
     def _follow(self) -> None:
         """Read anew while a run that is shown goes on, in whichever program."""
@@ -242,6 +244,16 @@ class CompareScreen(Screen):
         self._weight.setText(f"{value / 100:.2f}")
         self.plot.set_smoothing(value / 100)
         self._read()
+        self._look_closer()
+
+    def _look(self) -> Look:
+        weight, stretch = self.smoothing.value() / 100, self.plot.stretch()
+        return Look(weight, AXES[self.axis_choice.currentText()], stretch) if stretch else Look(weight)
+
+    def _look_closer(self) -> None:
+        """Read anew what is looked at otherwise than it was read, where not all of its points are there."""
+        if self._found and any(curve.thinned for curve in self._found.curves) and self._look() != self._found.look:
+            self.reload()
 
     def _draw(self) -> None:
         if self._found is None:
@@ -262,13 +274,12 @@ class CompareScreen(Screen):
     def _line(self, one: Shown, curves: dict[int, Curve], axis: str) -> Line | None:
         """The curve of a run, or the mean of a group's with its band; None where there is none."""
         assert self._found is not None
-        place = {"epoch": 1, "step": 0}.get(axis, 2)
         parts = [curves[row.id] for row in one.rows]
-        pairs = [((part.step, part.epoch, part.elapsed)[place], part.value) for part in parts]
+        pairs = [(getattr(part, AXES[axis]), part.value) for part in parts]
         dashed = curve_dashed(one.number)
         if len(pairs) == 1:
             x, y = pairs[0]
-            return Line(one.key, one.name, x, y, one.number, dashed=dashed) if len(y) else None
+            return Line(one.key, one.name, x, y, one.number, dashed=dashed, smooth=parts[0].smooth) if len(y) else None
         mean = mean_curve(pairs)
         if not len(mean.x):
             return None
