@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import numpy as np
@@ -125,6 +125,24 @@ def test_that_a_zoom_shows_what_a_running_run_brings(qtbot: QtBot, history: Hist
     write(history, run, np.arange(50.0), after=LONG)
     qtbot.waitUntil(lambda: within(screen, run, LONG - 100, LONG + 100) == [*VALUES[-101:].tolist(), *np.arange(50.0)])
     assert screen.plot.plot.getViewBox().viewRange()[0] == pytest.approx([LONG - 100, LONG + 100])
+
+
+def test_that_a_read_that_takes_longer_than_a_run_is_followed_by_is_waited_for(
+    qtbot: QtBot, history: History, database: Database, themed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.gui.compare.screen.FOLLOW_MILLISECONDS", 10)
+    asked: list[Callable[[], None]] = []
+    slow = CompareScreen(lambda _, read, answered: asked.append(lambda: answered(read(database))), lambda *_: None)
+    qtbot.addWidget(slow)
+    slow.show()
+    slow.compare([long_run(history, finished=False)])
+    while asked:
+        asked.pop()()
+    qtbot.waitUntil(lambda: len(asked) == 1)
+    qtbot.wait(200)
+    assert len(asked) == 1
+    asked.pop()()
+    qtbot.waitUntil(lambda: len(asked) == 1)
 
 
 def test_that_smoothing_is_that_of_all_points_zoomed_in_or_not(qtbot: QtBot, history: History, screen: CompareScreen) -> None:

@@ -59,6 +59,7 @@ class CompareScreen(Screen):
         self._ask = ask_history
         self.runs: tuple[int, ...] = ()
         self._found: Compared | None = None
+        self._awaited = False
         self._left_out = 0
         self._at: float | None = None
         self._following = QTimer(self)
@@ -188,12 +189,15 @@ class CompareScreen(Screen):
         """Read the runs anew."""
         if self.runs:
             metric = self.metric_choice.currentData() or "val_accuracy"
+            self._awaited = True
             whole, look = self.group_seeds.isChecked(), self._look()
             self._ask("compare", read_compared(self.runs, metric, whole=whole, look=look, before=self._found), self._show)
 
     def _follow(self) -> None:
-        """Read anew while a run that is shown goes on, in whichever program."""
-        if self.isVisible() and self._found and any(row.status in ("running", "waiting") for row in self._found.rows):
+        """Read anew while a run that is shown goes on, in whichever program; a newer question would lose the answer awaited."""
+        if self._awaited or not self.isVisible() or not self._found:
+            return
+        if any(row.status in ("running", "waiting") for row in self._found.rows):
             self.reload()
 
     def forget(self) -> None:
@@ -214,7 +218,7 @@ class CompareScreen(Screen):
         super().showEvent(event)
 
     def _show(self, found: Compared) -> None:
-        self._found = found
+        self._found, self._awaited = found, False
         self.pages.setCurrentIndex(1 if found.rows else 0)
         self.group_seeds.setEnabled(found.grouped or self.group_seeds.isChecked())
         self._offer_metrics(found)
