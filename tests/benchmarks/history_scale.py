@@ -274,7 +274,7 @@ def use(history: Path, given: argparse.Namespace) -> dict[str, Any]:
     long, explored = numbers(history)
     _, window, painted = opened(history)
     window.history_thread.start()
-    window._show_reference()
+    window.show_reference()
     person = Person(window, painted)
     painted.settle(1.0)
     found: dict[str, Any] = {name: [] for name in ("filter", "order", "group", "overlay", "frames", "parallel")}
@@ -317,6 +317,7 @@ def train(history: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Train in the window, used or left alone; the student's rate and how long each flush took, in milliseconds."""
     from tests.benchmarks.window_cost import experiment, student_rate
     from workbench.events import EngineReady, ExperimentFinished, RunStarted
+    from workbench.gui import launching
     from workbench.history.writing import History
 
     flushes: list[tuple[float, float]] = []
@@ -343,7 +344,7 @@ def train(history: Path, given: argparse.Namespace) -> dict[str, Any]:
 
     def follow(news: object) -> None:
         if isinstance(news, EngineReady):
-            window._launch(experiment("digits", given.seconds))
+            launching.launch(window, experiment("digits", given.seconds))
         elif isinstance(news, RunStarted) and news.role == "student":
             state["student"] = True
             flushes.clear()

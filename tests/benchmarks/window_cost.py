@@ -85,7 +85,7 @@ def watch(kind: str, seconds: float, history: Path, *, timed: bool) -> list[floa
     from PySide6.QtCore import Qt, QTimer
 
     from workbench.events import ExperimentFinished, RunStarted
-    from workbench.gui import theme
+    from workbench.gui import launching, theme
     from workbench.gui.app import SWITCH_SECONDS, application, pin_garbage_collector
     from workbench.gui.main_window import MainWindow
     from workbench.gui.preferences import Preferences
@@ -120,7 +120,7 @@ def watch(kind: str, seconds: float, history: Path, *, timed: bool) -> list[floa
     window.closed.connect(app.quit)
     app.setQuitOnLastWindowClosed(False)
     window.start_threads()
-    window._launch(experiment(kind, seconds))
+    launching.launch(window, experiment(kind, seconds))
     app.exec()
     return sorted(late)
 

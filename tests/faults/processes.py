@@ -277,7 +277,7 @@ import sys
 from pathlib import Path
 from PySide6.QtCore import QTimer
 from workbench.events import Progress
-from workbench.gui import app, main_window
+from workbench.gui import app, launching, main_window
 from workbench.recipes import experiment_of
 window = main_window.MainWindow
 show, seconds = window.show, float(sys.argv[2])
@@ -290,7 +290,7 @@ def showing(self):
             done.append(1)
             QTimer.singleShot(int(1000 * seconds), self.end)
     self.feed.news.connect(look)
-    QTimer.singleShot(0, lambda: self._launch(config))
+    QTimer.singleShot(0, lambda: launching.launch(self, config))
 window.show = showing
 sys.exit(app.main(Path(sys.argv[1]), device="cpu"))
 """

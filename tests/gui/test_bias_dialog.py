@@ -27,7 +27,7 @@ from workbench.questions.images import BiasSamples
 
 def kept(qtbot: QtBot, window: MainWindow, run: int) -> object:
     found: list[object] = []
-    window._ask_history("kept", lambda database: reading.correction(database, run), found.append)
+    window.ask_history("kept", lambda database: reading.correction(database, run), found.append)
     qtbot.waitUntil(lambda: bool(found), timeout=WAIT)
     return found[0]
 

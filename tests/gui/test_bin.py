@@ -8,6 +8,7 @@ from pytestqt.qtbot import QtBot
 
 from tests.gui.driving import WAIT, entries, launch_and_finish, make_small, wait_history
 from tests.gui.test_files import when_shown
+from workbench.gui import files
 from workbench.gui.bin_dialog import BinDialog
 from workbench.gui.main_window import MainWindow
 from workbench.history import reading
@@ -62,7 +63,7 @@ def test_that_deleted_runs_are_listed_taken_back_and_emptied(qtbot: QtBot, windo
         when(qtbot, dialog, lambda: dialog.tree.topLevelItemCount() > 0, act)
 
     when_shown(window, BinDialog, take_back)
-    window.show_bin()
+    files.show_bin(window)
     assert seen[0].endswith("#1: some of its runs")
     assert seen[1].startswith("run 4: student · mlp")
     assert seen[2].startswith("1 run, 0.")
@@ -88,12 +89,12 @@ def test_that_deleted_runs_are_listed_taken_back_and_emptied(qtbot: QtBot, windo
         when(qtbot, dialog, lambda: dialog.tree.topLevelItemCount() > 0, act)
 
     when_shown(window, BinDialog, empty)
-    window.show_bin()
+    files.show_bin(window)
     assert asked[0].startswith("Empty the bin? This cannot be undone. Wholly removed: 4 runs and 1 experiment;")
     window.history.undo_stack.undo()
     window.history.undo_stack.redo()
     window.history.undo_stack.undo()
     found: list[int] = []
-    window._ask_history("count", lambda database: len(reading.list_runs(database)), found.append)
+    window.ask_history("count", lambda database: len(reading.list_runs(database)), found.append)
     qtbot.waitUntil(lambda: found == [0], timeout=WAIT)
     assert not window.banner.isVisible()

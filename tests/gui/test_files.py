@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QApplication, QDialog, QWidget
 from pytestqt.qtbot import QtBot
 
 from tests.gui.driving import WAIT, launch, launch_and_finish, make_small, wait_history
+from workbench.gui import files
 from workbench.gui.awake import Awake
 from workbench.gui.files_dialogs import DiskDialog, RestoreDialog
 from workbench.gui.main_window import MainWindow
@@ -38,13 +39,13 @@ def test_that_a_backup_is_restored_and_what_was_there_is_kept(qtbot: QtBot, wind
     make_small(qtbot, window)
     launch_and_finish(qtbot, window)
     wait_history(qtbot, window, 4)
-    window._ask_history("backup", lambda database: back_up(database, window.history_path, "daily"), lambda _: None)
+    window.ask_history("backup", lambda database: back_up(database, window.history_path, "daily"), lambda _: None)
     qtbot.waitUntil(lambda: bool(list_backups(window.history_path)), timeout=WAIT)
     window.history.table.selectAll()
     window.history.delete_selected()
     qtbot.waitUntil(lambda: not window.history.model.lines, timeout=WAIT)
     when_shown(window, RestoreDialog, lambda dialog: dialog.accept())
-    window.show_backups()
+    files.show_backups(window)
     qtbot.waitUntil(lambda: window.banner.isVisible() and "Restored" in window.banner.text.text(), timeout=WAIT)
     wait_history(qtbot, window, 4)
     assert {backup.reason for backup in list_backups(window.history_path)} == {"daily", "before-restoring"}
@@ -54,9 +55,9 @@ def test_that_a_backup_is_restored_and_what_was_there_is_kept(qtbot: QtBot, wind
 
 
 def test_that_a_window_closed_while_a_backup_is_restored_ends(qtbot: QtBot, window: MainWindow) -> None:
-    window._ask_history("backup", lambda database: back_up(database, window.history_path, "daily"), lambda _: None)
+    window.ask_history("backup", lambda database: back_up(database, window.history_path, "daily"), lambda _: None)
     qtbot.waitUntil(lambda: bool(list_backups(window.history_path)), timeout=WAIT)
-    window._restore(list_backups(window.history_path)[0].path)
+    files.restore_backup(window, list_backups(window.history_path)[0].path)
     with qtbot.waitSignal(window.closed, timeout=WAIT):
         window.close()
         qtbot.wait(1)
@@ -65,7 +66,7 @@ def test_that_a_window_closed_while_a_backup_is_restored_ends(qtbot: QtBot, wind
 def test_that_nothing_is_restored_while_a_model_trains(qtbot: QtBot, window: MainWindow) -> None:
     make_small(qtbot, window, epochs=50_000)
     launch(qtbot, window)
-    window.show_backups()
+    files.show_backups(window)
     assert window.banner.text.text() == "A model is training; stop it before you restore a backup."
 
 
@@ -90,7 +91,7 @@ def test_that_disk_usage_is_shown_and_finished_checkpoints_go(qtbot: QtBot, wind
         dialog.accept()
 
     when_shown(window, DiskDialog, clean)
-    window.show_disk_usage()
+    files.show_disk_usage(window)
     assert seen[0].count("weights") == 4
     assert seen[0].count("state") == 4
     assert [kind for kind in seen[1] if kind != "backup"] == ["weights"] * 4

@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from tests.experiments import TINY
 from tests.gui.driving import WAIT
 from workbench.events import ExperimentFinished, ExperimentStarted, Progress, RunFinished, RunStarted
+from workbench.gui import launching
 from workbench.gui.live.queue_panel import QueuePanel
 from workbench.gui.live.screen import LiveScreen
 from workbench.gui.main_window import MainWindow
@@ -58,7 +59,7 @@ def ended(screen: LiveScreen, experiment: int, number: int, role: str = "student
 
 
 def test_that_four_students_are_watched_together_to_their_end(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
-    window._launch_sweep(SWEEP | {"training": {"epochs": 2000, "batch_size": 64}})
+    launching.launch_sweep(window, SWEEP | {"training": {"epochs": 2000, "batch_size": 64}})
     qtbot.waitUntil(lambda: window.live.state.text().startswith("4 students together   ·   epoch"), timeout=WAIT)
     assert "left   ·   cpu" in window.live.state.text()
     qtbot.waitUntil(lambda: window.live.title.text() == "several · 4 experiments at once", timeout=WAIT)
@@ -87,7 +88,7 @@ def test_that_four_students_are_watched_together_to_their_end(qtbot: QtBot, wind
 
 
 def test_that_a_small_sweep_with_refits_ends_done_with_everybody_listed_once(qtbot: QtBot, window: MainWindow) -> None:
-    window._launch_sweep(SWEEP | {"refit": True})
+    launching.launch_sweep(window, SWEEP | {"refit": True})
     qtbot.waitUntil(lambda: window.live.watched.finished and window.live.state.text() == "Done.", timeout=WAIT)
     assert len(window.live.watched.experiments) == 4
     assert len(window.live.watched.runs) == 18
@@ -177,7 +178,7 @@ def test_that_one_that_could_not_begin_is_told_and_ends_nothing(screen: LiveScre
 
 
 def test_that_of_a_few_runs_each_student_has_its_own_colour(qtbot: QtBot, window: MainWindow) -> None:
-    window._launch_sweep(SWEEP | {"teachers": TINY["teachers"], "sweep": {"distillation.temperature": [1.0, 4.0]}})
+    launching.launch_sweep(window, SWEEP | {"teachers": TINY["teachers"], "sweep": {"distillation.temperature": [1.0, 4.0]}})
     qtbot.waitUntil(lambda: window.live.watched.finished and window.live.state.text() == "Done.", timeout=WAIT)
     qtbot.waitUntil(lambda: len(window.live.accuracy.line_keys()) == 5, timeout=WAIT)
     lines = [line for line in window.live.accuracy._lines.values() if not line.name.startswith("teacher")]

@@ -87,7 +87,7 @@ def test_that_undo_at_once_puts_back_what_was_taken_out(qtbot: QtBot, window: Ma
     window.queue.remove()
     window.history.undo_stack.undo()
     marks: list[int] = []
-    window._ask_history("mark", lambda _: 1, marks.append)
+    window.ask_history("mark", lambda _: 1, marks.append)
     qtbot.waitUntil(lambda: bool(marks) and names(window) == ["first", "second", "third"], timeout=WAIT)
     end(qtbot, window)
 

@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from tests.experiments import launch, tiny
 from tests.gui.driving import WAIT
 from tests.gui.test_files import when_shown
+from workbench.gui import navigation
 from workbench.gui.main_window import MainWindow
 from workbench.gui.take_dialog import TakeDialog
 from workbench.history.writing import History
@@ -146,7 +147,7 @@ def test_that_history_and_report_lead_there_and_the_window_closes_meanwhile(
     assert window.taking is not None
     assert window.taking.windowTitle() == "Take run 4 away"
     window.taking.reject()
-    window._show_report(1)
+    navigation.show_report(window, 1)
     qtbot.waitUntil(window.report.take.isEnabled, timeout=WAIT)
     click(qtbot, window.report.take)
     save_as(monkeypatch, tmp_path / "mine.onnx")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import itertools
 import logging
-import logging.handlers
 import signal
 import sys
 import threading
@@ -19,10 +18,11 @@ from PySide6.QtWidgets import QApplication
 from workbench.errors import WorkbenchError
 from workbench.events import EngineReady
 from workbench.gui import preferences, theme
+from workbench.gui.files import log_to_file
 from workbench.gui.main_window import MainWindow
 from workbench.history.database import check_history
 from workbench.history.reference import begin_with_reference
-from workbench.paths import APP, log_path, resources_folder
+from workbench.paths import APP, resources_folder
 
 COLLECT_MILLISECONDS = 2000
 WHOLE_COLLECTION = 16
@@ -62,7 +62,7 @@ def pin_garbage_collector(window: MainWindow) -> QTimer:
 def main(history: Path, folders: tuple[Path, ...] = (), device: str = "", wanted_theme: str = "") -> int:
     """Open the window on a history; raises :class:`WorkbenchError` where the history cannot be used."""
     check_history(history)
-    _log_to_file()
+    log_to_file()
     app = application()
     chosen = preferences.load()
     theme.apply(wanted_theme or chosen.theme)
@@ -83,19 +83,6 @@ def _on_screen(window: MainWindow) -> None:
     window.repaint()
     pin_garbage_collector(window)
     window.start_threads()
-
-
-def _log_to_file() -> None:
-    path = log_path()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handler: logging.Handler = logging.handlers.RotatingFileHandler(path, maxBytes=1_000_000, backupCount=3, encoding="utf-8")
-    except OSError:
-        handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
 
 
 def _show_uncaught(window: MainWindow) -> None:

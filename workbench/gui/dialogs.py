@@ -1,4 +1,4 @@
-"""Settings, and About."""
+"""Small dialogs of the window: Settings, more epochs, About, and whether a training may be stopped."""
 
 from __future__ import annotations
 
@@ -160,3 +160,16 @@ def show_about(parent: QWidget, torch: str, device: str, history: Path) -> None:
         f"Python {platform.python_version()} on {platform.system()}\n\nHistory: {history}\nMIT licence"
     )
     box.exec()
+
+
+def may_stop(parent: QWidget) -> bool:
+    """Ask whether the model that is training may be stopped, and the window closed."""
+    box = QMessageBox(parent)
+    box.setWindowTitle("A model is training")
+    box.setText("A model is still training.")
+    box.setInformativeText("Stop it with a checkpoint and quit? Next time the workbench asks whether to go on.")
+    stop = box.addButton("Stop and quit", QMessageBox.ButtonRole.AcceptRole)
+    keep = box.addButton("Keep training", QMessageBox.ButtonRole.RejectRole)
+    box.setDefaultButton(keep)
+    box.exec()
+    return box.clickedButton() is stop

@@ -1,4 +1,4 @@
-"""The menus of the window: what each entry is called, its keys, and what of the window it calls."""
+"""The menus of the window: what each entry is called, its keys, and what it calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from PySide6.QtWidgets import QMenu
 
-from workbench.gui import preferences
+from workbench.gui import files, launching, preferences
 
 if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow
@@ -21,11 +21,11 @@ def fill_menus(window: MainWindow) -> dict[str, QAction]:
     _act(window, file, "Open recipe…", "Ctrl+O", window.open_recipe)
     _act(window, file, "Save as recipe…", "Ctrl+S", window.setup.save_file)
     file.addSeparator()
-    _act(window, file, "Export experiment…", "", window.export_selected)
-    _act(window, file, "Import experiment…", "", window.import_experiments)
+    _act(window, file, "Export experiment…", "", partial(files.export_selected, window))
+    _act(window, file, "Import experiment…", "", partial(files.import_experiments, window))
     file.addSeparator()
-    _act(window, file, "Restore a backup…", "", window.show_backups)
-    _act(window, file, "Disk usage…", "", window.show_disk_usage)
+    _act(window, file, "Restore a backup…", "", partial(files.show_backups, window))
+    _act(window, file, "Disk usage…", "", partial(files.show_disk_usage, window))
     file.addSeparator()
     _act(window, file, "Settings…", "Ctrl+,", window.show_settings)
     _act(window, file, "Quit", "Ctrl+Q", window.close)
@@ -35,9 +35,9 @@ def fill_menus(window: MainWindow) -> dict[str, QAction]:
     redo.setShortcuts([QKeySequence("Ctrl+Shift+Z"), QKeySequence("Ctrl+Y")])
     edit.addAction(undo)
     edit.addAction(redo)
-    _act(window, edit, "Bin…", "", window.show_bin)
+    _act(window, edit, "Bin…", "", partial(files.show_bin, window))
     _act(window, edit, "Filter the history", "Ctrl+F", window.filter_history)
-    _act(window, run, "Launch", "Ctrl+Return", window.launch_what_is_seen)
+    _act(window, run, "Launch", "Ctrl+Return", partial(launching.launch_what_is_seen, window))
     _act(window, run, "Pause or resume", "Ctrl+P", window.live.pause.click)
     _act(window, run, "Stop", "Ctrl+.", window.live.stop.click)
     _act(window, run, "Compare selected runs", "Ctrl+K", window.history.buttons["compare"].click)
@@ -56,7 +56,7 @@ def fill_menus(window: MainWindow) -> dict[str, QAction]:
         action.setCheckable(True)
         action.setChecked(name == window.preferences.theme)
         themes.addAction(action)
-    _act(window, help_, "Open the log file", "", window.open_log)
+    _act(window, help_, "Open the log file", "", partial(files.open_log, window))
     _act(window, help_, "About", "", window.show_about)
     return dict(zip(preferences.THEMES, themes.actions(), strict=True))
 
