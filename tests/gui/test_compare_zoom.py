@@ -157,7 +157,7 @@ def test_that_smoothing_is_that_of_all_points_zoomed_in_or_not(qtbot: QtBot, his
         there = int(shown.x[np.abs(shown.x - 12_100).argmin()]) - 1
         return reads == expected[there] and shown.smooth is not None
 
-    screen.smoothing.setValue(90)
+    screen.smoothing.setValue(900)
     assert drawn()
     zoom(screen, 12_000, 12_200)
     qtbot.waitUntil(lambda: within(screen, run, 12_000, 12_200) == VALUES[11_999:12_200].tolist())
@@ -178,5 +178,5 @@ def test_that_curves_that_are_whole_are_not_read_again(
     database.conn.set_trace_callback(read.append)
     with qtbot.waitSignal(screen.plot.settled):
         zoom(screen, 12_000, 12_200)
-    screen.smoothing.setValue(90)
+    screen.smoothing.setValue(900)
     assert read == []

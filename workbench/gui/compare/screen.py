@@ -131,11 +131,16 @@ class CompareScreen(Screen):
         self.log_x.setToolTip("A logarithmic horizontal axis; points at 0 have no place on it.")
         self.log.setToolTip("A logarithmic vertical axis; points at 0 or below have no place on it.")
         self.smoothing = QSlider(Qt.Orientation.Horizontal)
-        self.smoothing.setRange(0, 99)
+        self.smoothing.setRange(0, 999)
+        self.smoothing.setSingleStep(10)
+        self.smoothing.setPageStep(100)
         self.smoothing.setMaximumWidth(140)
         self.smoothing.setAccessibleName("Smoothing")
-        self.smoothing.setToolTip("The weight of an exponential moving average, the curve itself faint behind it.")
-        self._weight = label("0.00", "faint")
+        self.smoothing.setToolTip(
+            "The weight of an exponential moving average over every point, the curve itself faint behind it:\n"
+            "0.99 is about a hundred of them, 0.999 a thousand."
+        )
+        self._weight = label("0.000", "faint")
         self.group_seeds = QCheckBox("Group seeds")
         self.group_seeds.setToolTip(
             "Runs that differ in nothing but their seeds as one: the mean of their curves with a band, the 95% interval of the "
@@ -245,13 +250,13 @@ class CompareScreen(Screen):
         self._draw()
 
     def _smooth(self, value: int) -> None:
-        self._weight.setText(f"{value / 100:.2f}")
-        self.plot.set_smoothing(value / 100)
+        self._weight.setText(f"{value / 1000:.3f}")
+        self.plot.set_smoothing(value / 1000)
         self._read()
         self._look_closer()
 
     def _look(self) -> Look:
-        weight, stretch = self.smoothing.value() / 100, self.plot.stretch()
+        weight, stretch = self.smoothing.value() / 1000, self.plot.stretch()
         return Look(weight, AXES[self.axis_choice.currentText()], stretch) if stretch else Look(weight)
 
     def _look_closer(self) -> None:
