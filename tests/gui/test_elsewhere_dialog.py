@@ -216,8 +216,8 @@ def test_that_a_teacher_that_never_answers_can_be_given_up(
     path.write_bytes(endless().SerializeToString())
     dialog.file.setText(str(path))
     click(qtbot, dialog.measure)
-    qtbot.waitUntil(lambda: dialog.step.text() == "reading endless.onnx", timeout=LONG)
-    click(qtbot, dialog.cancel)
+    qtbot.waitUntil(lambda: dialog.under_way.step.text() == "reading endless.onnx", timeout=LONG)
+    click(qtbot, dialog.under_way.cancel)
     qtbot.waitUntil(lambda: dialog.ended and dialog.measure.isEnabled(), timeout=LONG)
     assert dialog.words.text() == "Cancelled; nothing was added."
 
@@ -240,9 +240,11 @@ def test_that_torchvisions_weights_are_asked_for_and_a_download_can_be_cancelled
     assert "there is no architecture 'resnet81' (did you mean 'resnet18'?)" in dialog.words.text()
     dialog.architecture.setCurrentText("resnet18")
     click(qtbot, dialog.measure)
-    qtbot.waitUntil(lambda: "Downloading resnet18-" in dialog.step.text() and dialog.bar.value() > 0, timeout=LONG)
-    assert dialog.bar.maximum() == 1000
-    click(qtbot, dialog.cancel)
+    qtbot.waitUntil(
+        lambda: "Downloading resnet18-" in dialog.under_way.step.text() and dialog.under_way.bar.value() > 0, timeout=LONG
+    )
+    assert dialog.under_way.bar.maximum() == 1000
+    click(qtbot, dialog.under_way.cancel)
     qtbot.waitUntil(lambda: dialog.ended and dialog.measure.isEnabled(), timeout=LONG)
     assert dialog.words.text() == "Cancelled; nothing was added."
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
@@ -303,7 +305,7 @@ def test_that_the_window_closes_while_a_teacher_is_looked_at(qtbot: QtBot, windo
     assert dialog is not None
     dialog.file.setText(str(written(tmp_path / "linear.onnx")))
     click(qtbot, dialog.measure)
-    qtbot.waitUntil(lambda: dialog.step.text() != "starting", timeout=LONG)
+    qtbot.waitUntil(lambda: dialog.under_way.step.text() != "starting", timeout=LONG)
     with qtbot.waitSignal(window.closed, timeout=LONG):
         window.close()
     assert dialog.ended

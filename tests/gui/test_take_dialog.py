@@ -105,8 +105,8 @@ def test_that_cancelling_leaves_nothing(
     dialog.form.setCurrentIndex(dialog.form.findData("torch-export"))
     assert not dialog.small.isEnabled()
     click(qtbot, dialog.choose)
-    qtbot.waitUntil(lambda: dialog.step.text() not in ("starting", ""), timeout=LONG)
-    click(qtbot, dialog.cancel)
+    qtbot.waitUntil(lambda: dialog.under_way.step.text() not in ("starting", ""), timeout=LONG)
+    click(qtbot, dialog.under_way.cancel)
     wait(qtbot, dialog)
     assert dialog.words.text() == "Cancelled; nothing was written."
     assert not os.listdir(tmp_path)

@@ -20,7 +20,6 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QMessageBox,
     QPlainTextEdit,
-    QProgressBar,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
@@ -32,6 +31,7 @@ from workbench.exchange.takeaway import COLUMNS, FORMS, Taken
 from workbench.gui.child import Child
 from workbench.gui.exchange import file_stem, with_suffix
 from workbench.gui.forms import label
+from workbench.gui.under_way import UnderWay
 from workbench.words import sentence
 
 HINT = (
@@ -56,9 +56,10 @@ class TakeDialog(QDialog):
         self._child = Child("workbench.exchange.taking_process", self)
         self._child.heard.connect(self._hear)
         self._child.over.connect(self._over)
+        self.under_way = UnderWay(self._child, "Give up what is under way; nothing is written.")
         layout = QVBoxLayout(self)
         layout.addLayout(self._choice())
-        layout.addWidget(self._progress())
+        layout.addWidget(self.under_way)
         layout.addWidget(self._result(), 1)
         layout.addLayout(self._end())
         self.resize(760, 620)
@@ -86,21 +87,6 @@ class TakeDialog(QDialog):
         rows.addRow("", self.small)
         rows.addRow(row)
         return rows
-
-    def _progress(self) -> QWidget:
-        self.bar, self.step = QProgressBar(), label("")
-        self.bar.setRange(0, 0)
-        self.bar.setTextVisible(False)
-        self.bar.setAccessibleName("Under way")
-        self.cancel = QPushButton("Cancel")
-        self.cancel.clicked.connect(self._give_up)
-        self.under_way = QWidget()
-        row = QHBoxLayout(self.under_way)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.bar)
-        row.addWidget(self.step, 1)
-        row.addWidget(self.cancel)
-        return self.under_way
 
     def _result(self) -> QWidget:
         self.words = label("", wrap=True)
@@ -188,26 +174,19 @@ class TakeDialog(QDialog):
     def _start(self, *, force: bool = False) -> None:
         self._answered = False
         self.result_part.hide()
-        self.step.setText("starting")
+        self.under_way.begin()
         self._busy(True)
         self._child.start(self._given | {"wanted": self._wanted | {"force": force}})
-
-    def _give_up(self) -> None:
-        self.step.setText("cancelling")
-        self.cancel.setEnabled(False)
-        self._child.give_up()
 
     def reject(self) -> None:
         """Close; what is under way is given up first."""
         if self.ended:
             super().reject()
         else:
-            self._give_up()
+            self.under_way.give_up()
             self.hide()
 
     def _busy(self, busy: bool) -> None:
-        self.under_way.setVisible(busy)
-        self.cancel.setEnabled(busy)
         for widget in (self.form, self.choose):
             widget.setEnabled(not busy)
         self.small.setEnabled(not busy and self.form.currentData() == "onnx")
@@ -217,7 +196,7 @@ class TakeDialog(QDialog):
     def _hear(self, news: dict[str, Any]) -> None:
         match news:
             case {"step": str(text)}:
-                self.step.setText(text)
+                self.under_way.show_step(text)
             case {"taken": dict(taken)}:
                 self._show(Taken.from_json(json.dumps(taken)))
             case {"otherwise": str(text)}:
@@ -249,4 +228,5 @@ class TakeDialog(QDialog):
     def _over(self, why: str) -> None:
         if not self._answered:
             self._say("cancelled; nothing was written" if self._child.given_up else f"nothing was written: {why}")
+        self.under_way.hide()
         self._busy(False)

@@ -17,7 +17,6 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLineEdit,
-    QProgressBar,
     QPushButton,
     QScrollArea,
     QSplitter,
@@ -34,6 +33,7 @@ from workbench.gui.exchange import file_stem
 from workbench.gui.forms import Form, label
 from workbench.gui.setup.model_form import ModelForm
 from workbench.gui.setup.outputs_table import OutputsTable
+from workbench.gui.under_way import UnderWay
 from workbench.words import sentence
 from workbench.zoo import TORCHVISION_CLASSIFIERS
 
@@ -65,6 +65,7 @@ class ElsewhereDialog(QDialog):
         self._child = Child("workbench.exchange.importing_process", self)
         self._child.heard.connect(self._hear)
         self._child.over.connect(self._over)
+        self.under_way = UnderWay(self._child, "Give up what is under way; no teacher is added.")
         self._answered = self._filling = self._mapping_chosen = False
         self._shown: dict[str, Any] = {}
         self._chosen: dict[str, Any] = {}
@@ -76,7 +77,7 @@ class ElsewhereDialog(QDialog):
         columns.setSizes([420, 560])
         layout = QVBoxLayout(self)
         layout.addWidget(columns, 1)
-        layout.addWidget(self._under_way())
+        layout.addWidget(self.under_way)
         layout.addWidget(self._words())
         layout.addLayout(self._buttons())
         self.resize(980, 620)
@@ -141,21 +142,6 @@ class ElsewhereDialog(QDialog):
         self.table = OutputsTable()
         self.table.changed.connect(self._mapped)
         return self.table
-
-    def _under_way(self) -> QWidget:
-        self.bar, self.step = QProgressBar(), label("")
-        self.bar.setAccessibleName("Under way")
-        self.bar.setMaximumWidth(260)
-        self.cancel = QPushButton("Cancel")
-        self.cancel.setToolTip("Give up what is under way; no teacher is added.")
-        self.cancel.clicked.connect(self._give_up)
-        self.under_way = QWidget()
-        row = QHBoxLayout(self.under_way)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.bar)
-        row.addWidget(self.step, 1)
-        row.addWidget(self.cancel)
-        return self.under_way
 
     def _words(self) -> QWidget:
         self.words, self.notes = label("", wrap=True), label("", "faint", wrap=True)
@@ -233,17 +219,12 @@ class ElsewhereDialog(QDialog):
         if chosen:
             field.setText(chosen)
 
-    def _give_up(self) -> None:
-        self.step.setText("cancelling")
-        self.cancel.setEnabled(False)
-        self._child.give_up()
-
     def reject(self) -> None:
         """Close; what is under way is given up first."""
         if self.ended:
             super().reject()
         else:
-            self._give_up()
+            self.under_way.give_up()
             self.hide()
 
     @property
@@ -275,17 +256,14 @@ class ElsewhereDialog(QDialog):
             self._say(f"{error}", wrong=True)
             return
         self._answered = False
-        self.step.setText("starting")
-        self.bar.setRange(0, 0)
+        self.under_way.begin()
         self._show_busy(True)
         self._child.start(self._given | {"wanted": json.loads(wanted.to_json()), "enter": enter})
 
     def _hear(self, news: dict[str, Any]) -> None:
         match news:
             case {"step": [str(text), int(done), int(total), str(unit)]}:
-                self.bar.setRange(0, 1000 if total else 0)
-                self.bar.setValue(1000 * done // total if total else 0)
-                self.step.setText(f"{text}: {done:,} of {total:,} {unit}" if total else text)
+                self.under_way.show_step(text, done, total, unit)
             case {"found": dict(found)}:
                 self._answered = True
                 self._show_found(Found.from_json(json.dumps(found)))
@@ -319,11 +297,10 @@ class ElsewhereDialog(QDialog):
     def _over(self, why: str) -> None:
         if not self._answered:
             self._say("Cancelled; nothing was added." if self._child.given_up else f"nothing was added: {why}", wrong=True)
+        self.under_way.hide()
         self._show_busy(False)
 
     def _show_busy(self, busy: bool) -> None:
-        self.under_way.setVisible(busy)
-        self.cancel.setEnabled(busy)
         whole = (self.kind, self.file, self.browse, self.names, self.browse_names, self.architecture, self.weights)
         for widget in (*whole, self.model, self.settings, self.table):
             widget.setEnabled(not busy)
