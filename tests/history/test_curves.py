@@ -232,6 +232,18 @@ def test_that_a_summary_without_points_is_an_empty_curve(history: History, datab
     assert len(read_curve(database, run, "loss", 1000).step) == 0
 
 
+@pytest.mark.parametrize("damage", ["x''", "substr({0}, 1, length({0}) - 7)", "substr({0}, 1, 31)", "zeroblob(33)"])
+def test_that_a_copy_that_is_damaged_is_passed_over(history: History, database: Database, damage: str) -> None:
+    run = add(history)
+    draw(history, run, long_values())
+    sizes = (100, CURVE_POINTS, EVERY_POINT)
+    expected = [numbers(read_curve(database, run, "loss", points)) for points in sizes]
+    history.finish_run(run, "done", "")
+    with closing(open_database(history.path)) as there, writing(there):
+        there.execute(f"UPDATE curves SET drawn = {damage.format('drawn')}, whole = {damage.format('whole')}")
+    assert [numbers(read_curve(database, run, "loss", points)) for points in sizes] == expected
+
+
 def test_that_a_copy_goes_with_the_run(history: History, database: Database) -> None:
     run = add(history)
     draw(history, run, long_values())

@@ -124,7 +124,7 @@ def copies(database: Database, runs: Sequence[int]) -> list[Copy]:
 
 
 def _kept(database: Database, run: int, metric: str, points: int) -> tuple[np.ndarray, int] | None:
-    """A curve from its copy, and of how many points it is; None where it has grown since or the copy has less."""
+    """A curve from its copy, and of how many points it is; None where it has grown since or the copy is damaged or has less."""
     column = "drawn" if points <= CURVE_POINTS else "whole"
     found = tuples(
         database,
@@ -135,7 +135,13 @@ def _kept(database: Database, run: int, metric: str, points: int) -> tuple[np.nd
     if not found or found[0][0] is None:
         return None
     copy, count = found[0]
-    table: np.ndarray = np.frombuffer(copy, dtype="<f8").reshape(-1, 4) if column == "drawn" else _unpacked(copy)
+    table: np.ndarray
+    try:
+        table = np.frombuffer(copy, dtype="<f8").reshape(-1, 4) if column == "drawn" else _unpacked(copy)
+    except (ValueError, zlib.error):
+        return None
+    if not len(table) or (column == "whole" and len(table) != count):
+        return None
     if count > points:
         return table[_extremes(table[:, 0], table[:, 3], points)], count
     return table, len(table)
@@ -148,7 +154,7 @@ def _packed(table: np.ndarray) -> bytes:
 
 
 def _unpacked(packed: bytes) -> np.ndarray:
-    """What :func:`_packed` was given."""
+    """What :func:`_packed` was given; raises ValueError or zlib.error of other bytes."""
     columns = np.frombuffer(zlib.decompress(packed), dtype=np.uint8).reshape(4, 8, -1).transpose(0, 2, 1)
     return np.ascontiguousarray(columns).view("<f8")[..., 0].T
 
