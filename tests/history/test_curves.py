@@ -186,6 +186,14 @@ def test_that_a_thinned_curve_is_smoothed_as_the_whole_one(history: History, dat
         assert curve.smooth.tolist() == expected[curve.step.astype(int) - 1].tolist()
 
 
+def test_that_a_curve_of_which_a_look_leaves_nothing_out_is_a_whole_one(history: History, database: Database) -> None:
+    run = add(history)
+    draw(history, run, long_values(2000))
+    draw(history, run, long_values(60), every=100, after=30)
+    curve = read_curve(database, run, "loss", CURVE_POINTS, Look(smoothing=0.9, stretch=(1.0, 1999.0)))
+    assert (len(curve.step), curve.thinned, curve.smooth is None) == (curve.count, False, True)
+
+
 def test_that_a_short_curve_has_no_copy(history: History, database: Database) -> None:
     run = add(history)
     draw(history, run, long_values(CURVE_POINTS))

@@ -94,6 +94,8 @@ def _looked_at(whole: Curve, points: int, look: Look) -> Curve:
         if len(near) > points:
             near = near[_extremes(whole.step[part], whole.value[part], points)]
         places = np.concatenate([places[places < near[0]], near, places[places > near[-1]]])
+        if len(places) == whole.count:
+            return whole
     smooth = smoothed(whole.value, look.smoothing)[places] if look.smoothing else None
     columns = {name: getattr(whole, name)[places] for name in ("step", "epoch", "elapsed", "value")}
     return replace(whole, **columns, smooth=smooth)
