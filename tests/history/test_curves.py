@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import tempfile
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +21,8 @@ from workbench.analysis.smoothing import smoothed
 from workbench.config import RunConfig
 from workbench.events import Metrics
 from workbench.history.bundle import write_experiment
-from workbench.history.curves import CURVE_POINTS, EVERY_POINT, Curve, Look, read_curve
+from workbench.history.curves import CURVE_POINTS, EVERY_POINT, Curve, Look, keep_copies, read_curve
+from workbench.history.curves import copies as make_copies
 from workbench.history.database import open_database, open_for_reading, writing
 from workbench.history.foreign import ForeignExperiment, ForeignRun, Point, enter_foreign
 from workbench.history.unbundle import read_experiment
@@ -192,6 +194,24 @@ def test_that_a_curve_of_which_a_look_leaves_nothing_out_is_a_whole_one(history:
     draw(history, run, long_values(60), every=100, after=30)
     curve = read_curve(database, run, "loss", CURVE_POINTS, Look(smoothing=0.9, stretch=(1.0, 1999.0)))
     assert (len(curve.step), curve.thinned, curve.smooth is None) == (curve.count, False, True)
+
+
+def test_that_copies_are_made_and_kept_one_after_the_other(history: History) -> None:
+    run, values = add(history), np.random.default_rng(0).normal(size=(3000, 30)).tolist()
+    names = [f"metric {number}" for number in range(30)]
+    history.write_metrics(
+        [Metrics(run, step, 0.0, 0.0, tuple(zip(names, told, strict=True))) for step, told in enumerate(values, 1)]
+    )
+    with closing(open_database(history.path)) as there, writing(there):
+        tracemalloc.start()
+        try:
+            keep_copies(there, make_copies(there, [run]))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        count, size = there.execute("SELECT count(*), sum(length(drawn) + length(whole)) FROM curves").fetchone()
+    assert count == 30
+    assert peak < size / 2
 
 
 def test_that_a_short_curve_has_no_copy(history: History, database: Database) -> None:

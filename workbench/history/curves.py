@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -106,8 +106,8 @@ def keep_copies(database: Database, rows: Iterable[Copy]) -> None:
     database.conn.executemany("INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?, ?)", rows)
 
 
-def copies(database: Database, runs: Sequence[int]) -> list[Copy]:
-    """Of these runs' long curves that no copy is kept of.
+def copies(database: Database, runs: Sequence[int]) -> Iterator[Copy]:
+    """Of these runs' long curves that no copy is kept of, made one after the other: those of a large import fill the memory.
 
     A curve is drawn from its copy as it would be from all of its points, as long as those are no more than the copy knows of.
     """
@@ -116,13 +116,11 @@ def copies(database: Database, runs: Sequence[int]) -> list[Copy]:
         " LEFT JOIN curves c ON c.run = s.run AND c.metric = s.metric"
         " WHERE s.run IN (SELECT value FROM json_each(?)) AND s.count > ? AND c.count IS NOT s.count"
     )
-    made = []
     for run, metric, count in tuples(database, sql, [json.dumps(list(runs)), CURVE_POINTS]):
         whole = _read_whole(database, _pieces(database, run), metric)
         if len(whole):
             drawn = whole[_extremes(whole[:, 0], whole[:, 3], CURVE_POINTS)].astype("<f8")
-            made.append((run, metric, count, drawn.tobytes(), _packed(whole)))
-    return made
+            yield run, metric, count, drawn.tobytes(), _packed(whole)
 
 
 def _kept(database: Database, run: int, metric: str, points: int) -> tuple[np.ndarray, int] | None:

@@ -550,7 +550,7 @@ class History:
     @_patient
     def finish_run(self, run: int, status: str, message: str) -> None:
         """Record how a run ended; of its long curves copies are kept that are read sooner."""
-        long = copies(self._database, [run])
+        long = list(copies(self._database, [run]))  # before others are kept from writing
         with writing(self._database):
             keep_copies(self._database, long)
             self._database.execute(
