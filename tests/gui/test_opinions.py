@@ -9,7 +9,7 @@ from pytestqt.qtbot import QtBot
 
 from workbench.analysis.looking import Party
 from workbench.gui import theme
-from workbench.gui.look.opinions import LIKELIEST, Opinions
+from workbench.gui.look.opinions import GAP, LIKELIEST, Opinions
 
 PARTIES = tuple(Party(key=f"{number}", name=f"teacher {number}", about=f"run {number}") for number in range(3))
 
@@ -81,3 +81,14 @@ def test_that_the_right_class_has_the_colour_of_the_theme(opinions: Opinions) ->
             assert colours == {theme.current().good.lower(), theme.current().curves[0].lower()}
     finally:
         theme.apply(before)
+
+
+def test_that_a_long_name_ends_where_the_next_panel_begins(opinions: Opinions) -> None:
+    opinions.begin(PARTIES, tuple(f"a class with a name that is far longer than a panel {number}" for number in range(10)))
+    opinions.show_opinions(said(10, likeliest=3), 3)
+    heads = [item for item in opinions.items() if isinstance(item, QGraphicsSimpleTextItem) and item.text().startswith("teacher")]
+    assert len(heads) == len(PARTIES)
+    assert len({item.pos().x() for item in heads}) > 1
+    columns = sorted({item.pos().x() for item in heads})
+    assert max(item.boundingRect().width() for item in heads) <= columns[1] - columns[0] - GAP
+    assert all(item.text().endswith("…") for item in heads)

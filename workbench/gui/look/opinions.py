@@ -71,7 +71,7 @@ class Opinions(QGraphicsView):
         self._logarithmic = False
         self._arranged = _Arranged(0, (), None, 0)
         self._panels: list[_Panel] = []
-        self._left, self._room = 0, 0.0
+        self._wide, self._room = 0, 0.0
         scene = QGraphicsScene(self)
         scene.setItemIndexMethod(QGraphicsScene.ItemIndexMethod.NoIndex)
         self.setScene(scene)
@@ -170,6 +170,7 @@ class Opinions(QGraphicsView):
         names = [f"✓ {self._names[number]}" if number == wanted.label else self._names[number] for number in wanted.order]
         aside = min(int(wide * 0.4), max(map(metrics.horizontalAdvance, names), default=0) + 8)
         names = [metrics.elidedText(name, Qt.TextElideMode.ElideRight, aside - 4) for name in names]
+        self._wide = wide
         self._room = max(20.0, wide - aside - metrics.horizontalAdvance("100.00%") - 4)
         self._panels = [
             self._panel(place % columns * (wide + GAP), place // columns * high, wide, self._parties[place].about, names, aside)
@@ -178,8 +179,7 @@ class Opinions(QGraphicsView):
         self.setSceneRect(0, 0, wanted.width, -(-wanted.parties // columns) * high)
 
     def _panel(self, left: int, top: int, wide: int, about: str, names: list[str], aside: int) -> _Panel:
-        colours, bold, metrics = theme.current(), self.font(), self.fontMetrics()
-        bold.setBold(True)
+        colours, metrics = theme.current(), self.fontMetrics()
         after, lower = metrics.horizontalAdvance("0.00 bits, "), (ROW - metrics.height()) // 2
         self._text(metrics.elidedText(about, Qt.TextElideMode.ElideRight, wide - after), left + after, top + 17, colours.faint)
         bars, shares = [], []
@@ -191,8 +191,13 @@ class Opinions(QGraphicsView):
             bar.setPos(left + aside, y + 2)
             bars.append(bar)
             shares.append(self._picture(left + aside + 4, y + lower))
-        head = self._text("", left, top, colours.text, bold)
+        head = self._text("", left, top, colours.text, self._bold())
         return _Panel(head, self._picture(left, top + 17), tuple(bars), tuple(shares))
+
+    def _bold(self) -> QFont:
+        font = self.font()
+        font.setBold(True)
+        return font
 
     def _text(self, text: str, left: int, top: int, colour: str, font: QFont | None = None) -> QGraphicsSimpleTextItem:
         item = self.scene().addSimpleText(text, font or self.font())
@@ -213,8 +218,9 @@ class Opinions(QGraphicsView):
         colours, font, ratio = theme.current(), self.font().toString(), self.devicePixelRatioF()
         said = self._said[:, self._arranged.order] if self._panels else self._said
         lengths = np.maximum(1, np.rint(self._lengths(said) * self._room)).astype(int)
+        bold, right = QFontMetrics(self._bold()), Qt.TextElideMode.ElideRight
         for place, (panel, shares, longs) in enumerate(zip(self._panels, said.tolist(), lengths.tolist(), strict=True)):
-            head = self._head(place)
+            head = bold.elidedText(self._head(place), right, self._wide)
             if panel.head.text() != head:
                 panel.head.setText(head)
             panel.bits.setPixmap(_painted(f"{self._bits[place]:.2f} bits,", font, colours.faint, ratio))
