@@ -92,3 +92,15 @@ def test_that_a_long_name_ends_where_the_next_panel_begins(opinions: Opinions) -
     columns = sorted({item.pos().x() for item in heads})
     assert max(item.boundingRect().width() for item in heads) <= columns[1] - columns[0] - GAP
     assert all(item.text().endswith("…") for item in heads)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("logarithmic", [True, False])
+def test_that_who_says_no_numbers_has_the_shortest_bars(opinions: Opinions, logarithmic: bool) -> None:
+    shares = said(10)
+    shares[1] = np.nan
+    opinions.begin(PARTIES, tuple("0123456789"))
+    opinions.set_logarithmic(logarithmic)
+    opinions.show_opinions(shares, None)
+    assert [bar.rect().width() for bar in bars(opinions)].count(1) >= 10
+    assert all(1 <= bar.rect().width() <= 800 for bar in bars(opinions))

@@ -217,7 +217,7 @@ class Opinions(QGraphicsView):
             self._arrange(wanted)
         colours, font, ratio = theme.current(), self.font().toString(), self.devicePixelRatioF()
         said = self._said[:, self._arranged.order] if self._panels else self._said
-        lengths = np.maximum(1, np.rint(self._lengths(said) * self._room)).astype(int)
+        lengths = np.fmax(1, np.rint(self._lengths(said) * self._room)).astype(int)
         bold, right = QFontMetrics(self._bold()), Qt.TextElideMode.ElideRight
         for place, (panel, shares, longs) in enumerate(zip(self._panels, said.tolist(), lengths.tolist(), strict=True)):
             head = bold.elidedText(self._head(place), right, self._wide)
