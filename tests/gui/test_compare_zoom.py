@@ -145,6 +145,27 @@ def test_that_a_read_that_takes_longer_than_a_run_is_followed_by_is_waited_for(
     qtbot.waitUntil(lambda: len(asked) == 1)
 
 
+def test_that_smoothing_taken_back_before_it_was_read_is_not_shown(
+    qtbot: QtBot, history: History, database: Database, themed: None
+) -> None:
+    asked: list[Callable[[], None]] = []
+    slow = CompareScreen(lambda _, read, answered: asked.append(lambda: answered(read(database))), lambda *_: None)
+    qtbot.addWidget(slow)
+    slow.show()
+    run = long_run(history)
+    slow.compare([run])
+    slow.smoothing.setValue(50)
+    while asked:
+        asked.pop()()
+    slow.smoothing.setValue(90)
+    slow.smoothing.setValue(50)
+    while asked:
+        asked.pop()()
+    shown = line(slow, run)
+    assert slow.plot.readings(None)[run] == smoothed(VALUES, 0.5)[-1]
+    assert shown.smooth is not None
+
+
 def test_that_smoothing_is_that_of_all_points_zoomed_in_or_not(qtbot: QtBot, history: History, screen: CompareScreen) -> None:
     run = long_run(history)
     compare(screen, run)

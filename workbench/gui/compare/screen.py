@@ -230,6 +230,7 @@ class CompareScreen(Screen):
         self._draw()
         self._fill()
         self.difference.fill(found)
+        self._look_closer()
 
     def _offer_metrics(self, found: Compared) -> None:
         names = [name for name in METRICS if name in found.metrics] + [name for name in found.metrics if name not in METRICS]
@@ -260,7 +261,8 @@ class CompareScreen(Screen):
         return Look(weight, AXES[self.axis_choice.currentText()], stretch) if stretch else Look(weight)
 
     def _look_closer(self) -> None:
-        """Read anew what is looked at otherwise than it was read, where not all of its points are there."""
+        """Read anew what is looked at otherwise than it was read, where not all of its points are there; what was asked for may
+        have been taken back before it came."""
         if self._found and any(curve.thinned for curve in self._found.curves) and self._look() != self._found.look:
             self.reload()
 
