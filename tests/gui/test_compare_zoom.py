@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from tests.experiments import add_run, tiny
 from tests.gui.pictures import picture
 from workbench.analysis.smoothing import smoothed
 from workbench.config import RunConfig
-from workbench.events import Metrics
+from workbench.events import Answer, Metrics
 from workbench.gui.compare.screen import CompareScreen
 from workbench.gui.curve_plot import Line
+from workbench.gui.run_feed import RunFeed
 from workbench.history.database import open_for_reading
 from workbench.history.writing import History, Started
 
@@ -142,6 +144,40 @@ def test_that_a_read_that_takes_longer_than_a_run_is_followed_by_is_waited_for(
     qtbot.wait(200)
     assert len(asked) == 1
     asked.pop()()
+    qtbot.waitUntil(lambda: len(asked) == 1)
+
+
+def test_that_a_read_that_fails_is_told_and_the_run_is_followed_on(
+    qtbot: QtBot, history: History, database: Database, themed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workbench.gui.compare.screen.FOLLOW_MILLISECONDS", 10)
+    feed, asked = RunFeed(), list[Callable[[], None]]()
+
+    def ask(topic: Hashable, read: Callable[[Database], Any], answered: Callable[[Any], None]) -> None:
+        def answer(token: int, file: Database) -> None:
+            try:
+                feed.post(Answer(token, read(file), None))
+            except Exception as error:
+                feed.post(Answer(token, None, error))
+
+        feed.ask(topic, lambda token: asked.append(lambda: answer(token, files.pop() if files else database)), answered)
+
+    files: list[Database] = []
+    told: list[str] = []
+    feed.failed.connect(lambda error: told.append(str(error)))
+    screen = CompareScreen(ask, lambda *_: None)
+    screen.said.connect(told.append)
+    qtbot.addWidget(screen)
+    screen.show()
+    screen.compare([long_run(history, finished=False)])
+    while asked:
+        asked.pop()()
+        feed.drain()
+    qtbot.waitUntil(lambda: len(asked) == 1)
+    files.append(Database(memory=True))
+    asked.pop()()
+    qtbot.waitUntil(lambda: len(told) == 1)
+    assert "no such table" in told[0]
     qtbot.waitUntil(lambda: len(asked) == 1)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -18,8 +20,10 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from sqlite_utils import Database
 
 from workbench.analysis.mean_curve import mean_curve
+from workbench.errors import WorkbenchError
 from workbench.gui.compare.difference import DifferencePanel
 from workbench.gui.compare.found import Compared, Shown, read_compared
 from workbench.gui.compare.legend import CurveList
@@ -31,6 +35,7 @@ from workbench.gui.pictures import offer_saving, save_table
 from workbench.gui.run_feed import AskEngine, AskHistory
 from workbench.gui.theme import curve_dashed
 from workbench.history.curves import Curve, Look
+from workbench.history.database import SqliteError
 
 METRICS = {
     "val_accuracy": ("Validation accuracy", "accuracy"),
@@ -196,7 +201,15 @@ class CompareScreen(Screen):
             metric = self.metric_choice.currentData() or "val_accuracy"
             self._awaited = True
             whole, look = self.group_seeds.isChecked(), self._look()
-            self._ask("compare", read_compared(self.runs, metric, whole=whole, look=look, before=self._found), self._show)
+            read = read_compared(self.runs, metric, whole=whole, look=look, before=self._found)
+            self._ask("compare", partial(_found_or_error, read), self._answered)
+
+    def _answered(self, answer: Compared | Exception) -> None:
+        self._awaited = False
+        if isinstance(answer, Exception):
+            self.said.emit(str(answer))
+        else:
+            self._show(answer)
 
     def _follow(self) -> None:
         """Read anew while a run that is shown goes on, in whichever program; a newer question would lose the answer awaited."""
@@ -223,7 +236,7 @@ class CompareScreen(Screen):
         super().showEvent(event)
 
     def _show(self, found: Compared) -> None:
-        self._found, self._awaited = found, False
+        self._found = found
         self.pages.setCurrentIndex(1 if found.rows else 0)
         self.group_seeds.setEnabled(found.grouped or self.group_seeds.isChecked())
         self._offer_metrics(found)
@@ -320,6 +333,14 @@ class CompareScreen(Screen):
     def _fill(self) -> None:
         if self._found is not None:
             self.table.fill(self._found, self.shown, all_settings=self.all_settings.isChecked())
+
+
+def _found_or_error(read: Callable[[Database], Compared], database: Database) -> Compared | Exception:
+    """What is read, or why it cannot be: whoever awaits an answer hears of both."""
+    try:
+        return read(database)
+    except (WorkbenchError, SqliteError) as error:
+        return error
 
 
 def _title(metric: str) -> tuple[str, str]:
