@@ -15,9 +15,17 @@ from tests.experiments import add_run, tiny
 from workbench.errors import CannotWrite, HistoryError
 from workbench.history import backups, reading
 from workbench.history.backups import back_up_daily, list_backups, restore
-from workbench.history.database import SCHEMA_VERSION, backups_folder, check_history, open_database, open_for_reading
+from workbench.history.database import (
+    SCHEMA_VERSION,
+    backups_folder,
+    check_history,
+    files_folder,
+    open_database,
+    open_for_reading,
+)
 from workbench.history.fields import vocabulary
 from workbench.history.listing import Question, list_entries
+from workbench.history.liveness import ProcessLock
 from workbench.history.writing import History
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -93,6 +101,18 @@ def test_that_an_older_history_that_cannot_be_backed_up_is_left_as_it_is(older: 
         open_database(older)
     assert columns(older) == before
     assert len(content) == older.stat().st_size
+
+
+def test_that_a_history_that_an_older_workbench_has_open_is_left_to_it(older: Path) -> None:
+    before = columns(older)
+    lock = ProcessLock(files_folder(older) / "locks" / "0123456789abcdef.lock")
+    for opened in (open_database, open_for_reading):
+        with pytest.raises(HistoryError, match=r"an older workbench has .* open; close it first"):
+            opened(older)
+    assert (columns(older), list_backups(older)) == (before, [])
+    lock.release()
+    open_database(older).close()
+    assert columns(older) != before
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def open_database(path: Path) -> Database:
 
     A history of an older version is backed up and then migrated. WAL with ``synchronous=FULL``; on an SQLite with the
     WAL-reset bug, TRUNCATE. Raises :class:`HistoryError`, and then has changed nothing, where the file is not a history,
-    is newer than this program or cannot be written.
+    is newer than this program, is open in an older one or cannot be written.
     """
     new = _checked_path(path)
     if not new:
@@ -197,11 +197,21 @@ def _migrate(database: Database, path: Path) -> None:
     before = _version(database)
     if before >= SCHEMA_VERSION:
         return
+    if _open_elsewhere(path):
+        if _version(database) >= SCHEMA_VERSION:  # who has it open has migrated it meanwhile
+            return
+        raise HistoryError(f"an older workbench has {path} open; close it first, for it cannot go on with the tables of this one")
     back_up(database, path, f"schema-{before}")
     with writing(database):
         for version in range(_version(database) + 1, SCHEMA_VERSION + 1):
             _run_script(database, f"migrations/{version}.sql")
         database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _open_elsewhere(path: Path) -> bool:
+    from workbench.history.liveness import is_alive  # which opens histories itself
+
+    return any(is_alive(lock) for lock in (files_folder(path) / "locks").glob("*.lock"))
 
 
 def _run_script(database: Database, name: str) -> None:
