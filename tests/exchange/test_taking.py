@@ -18,6 +18,7 @@ import numpy as np
 import onnx
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from tests.cli.test_commands import shown, workbench
 from tests.distill.data_files import idx_files, picture_folder, write_idx
@@ -115,6 +116,7 @@ def test_that_an_onnx_file_tells_what_it_is_and_nothing_of_this_machine(done: Pa
     assert ExperimentConfig.from_dict(tomllib.loads(told["recipe"])) == tiny()
     assert (told["data"], told["bias_correction"]) == ("digits", "")
     assert told["input"].startswith("uint8 N × 1 × 8 × 8")
+    assert "pixels from 0 to 255" in told["input"]
     (images,) = model.graph.input
     assert [(one.dim_param, one.dim_value) for one in images.type.tensor_type.shape.dim] == [
         ("batch", 0),
@@ -125,6 +127,16 @@ def test_that_an_onnx_file_tells_what_it_is_and_nothing_of_this_machine(done: Pa
     content = taken.path.read_bytes()
     assert str(Path(taking.__file__).parent).encode() not in content
     assert str(tmp_path).encode() not in content
+
+
+def test_that_scikit_learns_digits_are_what_the_file_takes_once_scaled_as_it_says(
+    done: Path, tmp_path: Path, test_images: Path
+) -> None:
+    taken = take(done, 4, tmp_path / "student.onnx")
+    told = {entry.key: entry.value for entry in onnx.load(taken.path).metadata_props}
+    assert "scikit-learn's from 0 to 16 times 255 / 16" in told["input"]
+    scaled = np.rint(load_digits().images[-500:, None] * 255 / 16).astype(np.uint8)
+    np.testing.assert_array_equal(scaled, np.load(test_images))
 
 
 def test_that_a_program_tells_nothing_of_this_machine(done: Path, tmp_path: Path) -> None:

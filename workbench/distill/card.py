@@ -79,7 +79,7 @@ def network():
 
 
 def load(weights="{WEIGHTS}"):
-    """uint8 images (N, C, H, W) as the data set's files have them to logits and probabilities, (N, classes) each."""
+    """uint8 images (N, C, H, W), pixels from 0 to 255, to logits and probabilities, (N, classes) each."""
     from safetensors.torch import load_file
 
     net = network()

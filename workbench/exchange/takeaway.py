@@ -42,7 +42,7 @@ import onnxruntime
 
 session = onnxruntime.InferenceSession(FILE)
 classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
-images = np.load(sys.argv[1])  # uint8 (N, SHAPE)
+images = np.load(sys.argv[1])  # uint8 (N, SHAPE), pixels from 0 to 255
 logits, probabilities = session.run(["logits", "probabilities"], {"images": images})
 for row in probabilities:
     print(classes[row.argmax()], f"{row.max():.4f}")
@@ -58,7 +58,7 @@ import torch
 from model import load  # beside the weights in FILE
 
 model = load("model.safetensors")
-images = torch.from_numpy(np.load(sys.argv[1]))  # uint8 (N, SHAPE)
+images = torch.from_numpy(np.load(sys.argv[1]))  # uint8 (N, SHAPE), pixels from 0 to 255
 logits, probabilities = model(images)
 for row in probabilities:
     print(model.classes[int(row.argmax())], f"{float(row.max()):.4f}")
@@ -75,7 +75,7 @@ import torch
 about = {"classes.json": ""}
 model = torch.export.load(FILE, extra_files=about).module()
 classes = json.loads(about["classes.json"])
-images = torch.from_numpy(np.load(sys.argv[1]))  # uint8 (N, SHAPE)
+images = torch.from_numpy(np.load(sys.argv[1]))  # uint8 (N, SHAPE), pixels from 0 to 255
 logits, probabilities = model(images)
 for row in probabilities:
     print(classes[int(row.argmax())], f"{float(row.max()):.4f}")

@@ -134,8 +134,10 @@ def _input_words(source: Source) -> str:
         f"scaled to {source.prepared['side']} × {source.prepared['side']}" * bool(source.prepared["side"]),
         "standardised",
     ]
+    from_16 = ", scikit-learn's from 0 to 16 times 255 / 16" if source.data.name == "digits" else ""
     return (
-        f"uint8 N × {shape} (channels, height, width) as the data set's files have them; inside {', '.join(filter(None, done))}"
+        f"uint8 N × {shape} (channels, height, width), pixels from 0 to 255 as the data set's files have them{from_16};"
+        f" inside {', '.join(filter(None, done))}"
     )
 
 
