@@ -212,6 +212,31 @@ def test_that_own_pictures_are_predicted_and_saved(
     assert lines[1].startswith(f"{folder / '00.png'},")
 
 
+def test_that_pictures_are_predicted_anew_when_they_are_turned_round(qtbot: QtBot, looked: LookScreen, tmp_path: Path) -> None:
+    there, page = looked.looked, looked.own
+    assert there is not None
+    looked.tabs.setCurrentWidget(page)
+    qtbot.mouseClick(page.invert, LEFT)
+    assert page.invert.isChecked()
+    paths = [tmp_path / f"{case}.png" for case in range(5)]
+    for case, path in enumerate(paths):
+        Image.fromarray(255 - there.images[case, 0]).save(path)
+
+    def predicted() -> None:
+        qtbot.waitUntil(lambda: len(page.table.paths) == 5 and not page._under_way, timeout=WAIT)
+
+    drop(looked, *paths)
+    predicted()
+    before = page.table.rows()
+    qtbot.mouseClick(page.invert, LEFT)
+    predicted()
+    assert page.table.paths == paths
+    assert [row[2] for row in page.table.rows()] != pytest.approx([row[2] for row in before], rel=1e-3)
+    qtbot.mouseClick(page.invert, LEFT)
+    predicted()
+    assert page.table.rows() == before
+
+
 def test_that_many_pictures_can_be_given_up_and_others_chosen(
     qtbot: QtBot, looked: LookScreen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

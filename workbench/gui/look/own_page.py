@@ -55,6 +55,7 @@ class OwnPage(QWidget):
         super().__init__()
         self._quick, self._slow, self._ask_history = quick, slow, ask_history
         self._models: Models | None = None
+        self._named: tuple[Path, ...] = ()
         self._pictures: OwnPictures | None = None
         self._under_way = False
         self._temperature = 4.0
@@ -87,6 +88,7 @@ class OwnPage(QWidget):
         self._fetching.timeout.connect(self._fetch)
         self.files.clicked.connect(self._choose_files)
         self.folder.clicked.connect(self._choose_folder)
+        self.invert.toggled.connect(lambda _: self.predict(self._named))
         self.cancel.clicked.connect(self.stop)
         self.save.clicked.connect(self._choose_target)
         self.clear("")
@@ -155,7 +157,7 @@ class OwnPage(QWidget):
         if models is self._models:
             return
         self.stop()
-        self._models, self._pictures = models, None
+        self._models, self._pictures, self._named = models, None, ()
         there = bool(models.line_up.speakers)
         self.hint.setText(HINT if there else f"Nobody is here to be asked: {'; '.join(models.missing)}.")
         self.opinions.begin(models.line_up.parties, models.data.classes)
@@ -167,7 +169,7 @@ class OwnPage(QWidget):
     def clear(self, words: str) -> None:
         """Nobody is there to predict, and why."""
         self.stop()
-        self._models, self._pictures = None, None
+        self._models, self._pictures, self._named = None, None, ()
         self.hint.setText(words)
         self.pages.setCurrentIndex(0)
         self._tell()
@@ -227,7 +229,7 @@ class OwnPage(QWidget):
         if not named or models is None or not self._ready:
             return
         pictures = OwnPictures(named, models, invert=self.invert.isChecked())
-        self._pictures, self._under_way = pictures, True
+        self._pictures, self._under_way, self._named = pictures, True, tuple(named)
         self.view.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.table.begin(models.line_up, models.data.classes)
         self._look_at(QModelIndex())
