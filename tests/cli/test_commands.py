@@ -553,6 +553,11 @@ class Interrupt:
 sys.meta_path.insert(0, Interrupt())
 """
 
+ON_A_TERMINAL = """
+import sys
+sys.stderr.isatty = lambda: True
+"""
+
 
 class TestProcess:
     def test_that_a_recipe_runs_where_qt_is_absent_and_json_is_all_of_standard_output(self, command: Start, folder: Path) -> None:
@@ -607,6 +612,14 @@ class TestProcess:
         longer = workbench("resume", 4, "--epochs", 5, "--json")
         assert longer.exit_code == 0, longer.stderr
         assert json.loads(longer.stdout.splitlines()[-1])["epochs"] == 5.0
+
+    @pytest.mark.parametrize("work", [["run", "../tiny.toml", "--json"], ["resume", "1", "--epochs", "9"]], ids=["run", "resume"])
+    def test_that_a_terminal_is_told_before_torch_is_imported(
+        self, command: Start, folder: Path, filled: Path, work: list[str]
+    ) -> None:
+        process = command(ON_A_TERMINAL + INTERRUPTED_AT_IMPORT, *work, "--history", str(filled))
+        out, err = process.communicate(timeout=100)
+        assert (process.returncode, out, err) == (130, "", "starting…\nworkbench: interrupted\n")
 
     def test_that_an_interrupt_before_anything_began_is_130_too_and_leaves_nothing(self, command: Start, folder: Path) -> None:
         process = command(INTERRUPTED_AT_IMPORT, "run", "../tiny.toml", "--json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -93,9 +94,6 @@ def resume(
     Students of a sweep that were trained together with it go on with it, so that all end bit for bit as if nothing had
     been. A Bayesian search that RUN belongs to goes on too.
     """
-    from workbench.running.experiment import continue_run
-    from workbench.running.experiment import resume as take_up
-
     with contextlib.closing(open_for_reading(history)) as database:
         row = reading.run_details(database, run).row
         searching = search.unfinished(database, row.experiment)
@@ -105,6 +103,9 @@ def resume(
     settings = engine_settings(device, threads, folders, share, executor)
 
     def queue(opened: Any) -> list[int]:
+        from workbench.running.experiment import continue_run
+        from workbench.running.experiment import resume as take_up
+
         if epochs:
             return [continue_run(opened, run, epochs, "state" if kind == "last" else "best")]
         if over:
@@ -282,6 +283,8 @@ def _do(
 
     Without ``outcome`` nothing is written to standard output at the end.
     """
+    if sys.stderr.isatty():
+        click.echo("starting…", err=True)  # torch takes seconds to be imported
     from workbench.events import Event, RunFinished
     from workbench.history.writing import History
     from workbench.running.driver import Control
