@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+LEAST = 1e-6
+SMALLEST = "<0.0001%"
+"""What is said of a smaller probability; no other takes more room."""
+
 
 def duration(seconds: float) -> str:
     """A stretch of time as a person says it."""
@@ -12,6 +16,13 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def percent(probability: float) -> str:
+    """A probability to a tenth of a percent, smaller ones to their first digit."""
+    if probability >= 0.0005:
+        return f"{probability:.1%}"
+    return f"{100 * probability:.1g}%" if probability >= LEAST else SMALLEST
 
 
 def many(count: int, noun: str) -> str:

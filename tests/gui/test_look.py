@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,9 @@ def test_that_a_person_moves_the_temperature_over_an_image_and_sees_the_wrong_cl
     assert looked.temperature.value() == 50
     assert (bits[0] < bits[1]).all()
     assert bits[1].max() <= np.log2(10) + 1e-5
-    assert "At T = 50 the ensemble of 2 gives" in looked.images.sentence.text()
+    words = looked.images.sentence.text()
+    assert "At T = 50 the ensemble of 2 gives" in words
+    assert re.fullmatch(r".* gives \d+\.\d% to \d and \d+\.\d% to \d, \d+\.\d% to all .*", words, re.DOTALL)
     looked.logarithmic.click()
     assert bars.grab().width() > 0
 

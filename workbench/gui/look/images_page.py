@@ -20,7 +20,7 @@ from workbench.gui.look.soft_map import SoftTargetMap
 from workbench.gui.setup.pictures import to_pixmap
 from workbench.gui.specialists.subsets_page import scaled
 from workbench.questions.look import Models, calibrated
-from workbench.words import sentence
+from workbench.words import percent, sentence
 
 LookWork = Callable[[Hashable, Callable[[], Any], Callable[[Any], None], Callable[[Exception], None] | None], None]
 """Has something worked out on a thread of the screen's own: a topic, what to call, who hears of its value and of an error."""
@@ -222,7 +222,7 @@ def _sentence(looked: Looked, case: int, said: np.ndarray, temperature: float) -
         second = int(others.argmax())
         name = looked.line_up.parties[0].name
         lines.append(
-            f"At T = {temperature:g} the {name} gives {said[0][right]:.1%} to {looked.classes[right]} "
-            f"and {others[second]:.2%} to {looked.classes[second]}, {others.sum():.1%} to all wrong classes together."
+            f"At T = {temperature:g} the {name} gives {percent(said[0][right])} to {looked.classes[right]} "
+            f"and {percent(others[second])} to {looked.classes[second]}, {percent(others.sum())} to all wrong classes together."
         )
     return "\n".join(lines)

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 
 from workbench.analysis.looking import Party, entropy
 from workbench.gui import theme
+from workbench.words import LEAST, SMALLEST, percent
 
 IN_ORDER = 12
 """Up to so many classes stand in their own order, else the likeliest ones."""
@@ -33,8 +34,6 @@ GAP = 22
 HEAD = 38
 ROW = 17
 BAR = 12
-FAINTEST = 1e-6
-"""Where logarithmic bars begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +170,7 @@ class Opinions(QGraphicsView):
         aside = min(int(wide * 0.4), max(map(metrics.horizontalAdvance, names), default=0) + 8)
         names = [metrics.elidedText(name, Qt.TextElideMode.ElideRight, aside - 4) for name in names]
         self._wide = wide
-        self._room = max(20.0, wide - aside - metrics.horizontalAdvance("100.00%") - 4)
+        self._room = max(20.0, wide - aside - metrics.horizontalAdvance(SMALLEST) - 4)
         self._panels = [
             self._panel(place % columns * (wide + GAP), place // columns * high, wide, self._parties[place].about, names, aside)
             for place in range(wanted.parties)
@@ -226,19 +225,14 @@ class Opinions(QGraphicsView):
             panel.bits.setPixmap(_painted(f"{self._bits[place]:.2f} bits,", font, colours.faint, ratio))
             for bar, beside, share, long in zip(panel.bars, panel.shares, shares, longs, strict=True):
                 bar.setRect(0, 0, long, BAR)
-                beside.setPixmap(_painted(written(share), font, colours.text, ratio))
+                beside.setPixmap(_painted(percent(share), font, colours.text, ratio))
                 beside.setOffset(long, 0)
 
     def _lengths(self, shares: np.ndarray) -> np.ndarray:
         if not self._logarithmic:
             return shares
-        lengths: np.ndarray = 1 - np.log10(np.maximum(shares, FAINTEST)) / math.log10(FAINTEST)
+        lengths: np.ndarray = 1 - np.log10(np.maximum(shares, LEAST)) / math.log10(LEAST)
         return lengths
-
-
-def written(share: float) -> str:
-    """A probability as it stands beside its bar."""
-    return f"{share:.1%}" if share >= 0.0005 else f"{share:.0e}"
 
 
 @functools.lru_cache(maxsize=4096)

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from workbench.gui import theme
 from workbench.questions.images import SoftSamples, softmax_at
+from workbench.words import SMALLEST, percent
 
 
 def to_pixmap(image: np.ndarray) -> QPixmap:
@@ -161,7 +162,8 @@ class SoftTargetPicture(QWidget):
         names = [self._samples.classes[number] for number in order]
         metrics = painter.fontMetrics()
         name_width = min(90, max(metrics.horizontalAdvance(name) for name in names) + 6)
-        room = max(20, self.width() - left - name_width - 58)
+        after = metrics.horizontalAdvance(SMALLEST)
+        room = max(20, self.width() - left - name_width - after - 8)
         for row, (number, name) in enumerate(zip(order, names, strict=True)):
             y, share = 6 + row * height, float(probabilities[number])
             painter.setPen(QColor(colours.text))
@@ -169,8 +171,4 @@ class SoftTargetPicture(QWidget):
             painter.drawText(QRectF(left, y, name_width, height), Qt.AlignmentFlag.AlignVCenter, elided)
             bar = QRectF(left + name_width, y + 1.5, max(1.0, share * room), height - 3)
             painter.fillRect(bar, QColor(colours.curves[0] if number == truth else colours.curves[1]))
-            painter.drawText(
-                QRectF(bar.right() + 4, y, 54, height),
-                Qt.AlignmentFlag.AlignVCenter,
-                f"{share:.1%}" if share >= 0.001 else f"{share:.0e}",
-            )
+            painter.drawText(QRectF(bar.right() + 4, y, after, height), Qt.AlignmentFlag.AlignVCenter, percent(share))
