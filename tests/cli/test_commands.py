@@ -403,6 +403,7 @@ class TestLists:
         printed = workbench("runs", "--history", filled)
         assert printed.exit_code == 0
         assert all(word in printed.stdout for word in ("student", "baseline", "teacher 2", "mlp 1×16"))
+        assert [line.split()[:3] for line in printed.stdout.splitlines()[1:4:2]] == [["5", "#2", "tiny"], ["1", "#1", "tiny"]]
 
     def test_that_names_are_whole_in_a_file_and_a_terminal_shortens_the_experiments_alone(self, history: History) -> None:
         name = "specialists of letters\n· top 2 · seed 1 · teacher seed 100, a while"
@@ -414,7 +415,7 @@ class TestLists:
         whole, narrow, wide = table(rows, 0).splitlines(), table(rows, 120).splitlines(), table(rows, 240).splitlines()
         assert whole == wide
         assert {len(line) for line in narrow} == {120}
-        on_one_line = name.replace("\n", " ")
+        on_one_line = "#1 " + name.replace("\n", " ")
         assert [on_one_line in line for line in whole] == [False, True, True, True, True, False]
         assert [on_one_line[:18] in line for line in narrow] == [False, True, True, True, True, False]
         for lines in (whole, narrow):

@@ -74,7 +74,7 @@ def table(rows: Sequence[reading.RunRow], columns: int | None = None) -> str:
 def _cells(row: reading.RunRow) -> Iterator[tuple[str, ...]]:
     """A run's line, and below a student one of its teachers together."""
     figures = row.figures
-    names = (_on_a_line(row.experiment_name), _on_a_line(row.name), row.status, _on_a_line(row.model))
+    names = (f"#{row.experiment} {_on_a_line(row.experiment_name)}", _on_a_line(row.name), row.status, _on_a_line(row.model))
     numbers = (_number(row.temperature, "g"), _number(row.hard_weight, "g"), _percent(figures.get("val_accuracy")))
     errors = _number(figures.get("test_errors"), ".0f")
     yield str(row.id), *names, *numbers, _percent(figures.get("test_accuracy")), errors, f"{row.train_seconds:.1f}"
