@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QModelIndex, QPoint, Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QTableView
+from PySide6.QtWidgets import QTableView, QWidget
 from pytestqt.modeltest import ModelTester
 from pytestqt.qtbot import QtBot
 from sqlite_utils import Database
@@ -207,6 +207,39 @@ def test_that_the_list_reads_every_curve_at_the_pointer_greatest_first(
     screen.smoothing.setValue(500)
     assert screen.curves.where.text().endswith(", smoothed")
     assert listed(screen)[0][1] != "40.00%"
+
+
+def test_that_the_values_at_the_pointer_stay_while_it_reads_the_list_and_go_when_it_is_elsewhere(
+    qtbot: QtBot, history: History, screen: CompareScreen
+) -> None:
+    first, second = whole(history, 0), whole(history, 1)
+    screen.compare([first, second])
+
+    def read() -> tuple[str, bool]:
+        return screen.curves.where.text()[:12], screen.plot._hair.isVisible()
+
+    def gone() -> bool:
+        return read() == ("Values at th", False)
+
+    def move(widget: QWidget) -> None:
+        for place in (QPoint(5, 8), QPoint(6, 8)):
+            qtbot.mouseMove(widget, place)
+            qtbot.wait(20)  # pyqtgraph leaves out a move that comes soon after another
+
+    assert gone()
+    point(qtbot, screen.plot, 0.5, 0.5)
+    with qtbot.waitSignal(screen._leaving.timeout):
+        move(screen.curves.view.viewport())
+    assert read() == ("Values at ep", True)
+    move(screen.whole)
+    qtbot.waitUntil(gone)
+    point(qtbot, screen.plot, 0.5, 0.5)
+    move(screen.plot.plot.viewport())
+    qtbot.waitUntil(gone)
+    point(qtbot, screen.plot, 0.5, 0.5)
+    assert not gone()
+    screen.compare([second])
+    assert gone()
 
 
 def test_that_the_curve_pointed_at_in_the_list_is_in_front_and_a_click_keeps_it_there(

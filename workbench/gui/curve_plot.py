@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPointF, Qt, QTimer, Signal
 from PySide6.QtGui import QColor, QPen
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
@@ -92,15 +92,28 @@ class _ValueAxis(pg.AxisItem):  # type: ignore[misc]
         return [f"{written(value, 100 * scale)}%" if self.percent else written(value, scale) for value in values]
 
 
+class _Plot(pg.PlotWidget):  # type: ignore[misc]
+    """A plot that says when the pointer has left it."""
+
+    left = Signal()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        """The pointer is elsewhere."""
+        super().leaveEvent(event)
+        self.left.emit()
+
+
 class CurvePlot(QWidget):
     """A titled plot with a legend inside and a line below that reads the curves under the pointer.
 
     Where it is ``listed`` both are left to a list beside it, which hears of the pointer by ``pointed``, an x in the plot's
-    unit, and the cross-hair stays where the pointer left it; ``picked`` is the key of the curve clicked on, None for none.
+    unit, and by ``left``, after which the cross-hair stays until :meth:`let_go`; ``picked`` is the key of the curve clicked on,
+    None for none.
     ``settled`` is told where the view has moved along x and come to rest.
     """
 
     pointed = Signal(float)
+    left = Signal()
     picked = Signal(object)
     settled = Signal()
 
@@ -120,7 +133,7 @@ class CurvePlot(QWidget):
         self._highlight: Hashable | None = None
         self._x_name = "step"
         self._title, self.note = label(title), label("", "faint")
-        self.plot = pg.PlotWidget(axisItems={side: _ValueAxis(side) for side in ("left", "bottom")})
+        self.plot = _Plot(axisItems={side: _ValueAxis(side) for side in ("left", "bottom")})
         self.plot.setAccessibleName(title)
         self.plot.setMenuEnabled(False)
         self.plot.setMinimumHeight(120)
@@ -137,6 +150,7 @@ class CurvePlot(QWidget):
         self.plot.addItem(self._hair, ignoreBounds=True)
         self.plot.scene().sigMouseMoved.connect(self._point)
         self.plot.scene().sigMouseClicked.connect(self._click)
+        self.plot.left.connect(self._leave)
         self.readout = label("", "faint", wrap=True)
         self.readout.setMinimumHeight(self.readout.fontMetrics().height() * 2)
         self.readout.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -378,12 +392,10 @@ class CurvePlot(QWidget):
     # The pointer
 
     def _point(self, place: QPointF) -> None:
-        inside = self.plot.getViewBox().sceneBoundingRect().contains(place)
-        if not self._listed or inside:
-            self._hair.setVisible(inside and bool(self._lines))
-        if not inside:
-            self.readout.setText("")
+        if not self.plot.getViewBox().sceneBoundingRect().contains(place):
+            self._leave()
             return
+        self._hair.setVisible(bool(self._lines))
         at = self.plot.getViewBox().mapSceneToView(place)
         self._hair.setPos(at.x())
         x = self._x_of(at)
@@ -396,6 +408,16 @@ class CurvePlot(QWidget):
             found = sorted(found, key=lambda one: abs(one[1] - y))[:READ_AT_ONCE]
         values = "   ".join(f"{name} {self.say(value)}" for name, value in found)
         self.readout.setText(f"{self._x_name} {x:.4g}:   {values}" if values else "")
+
+    def _leave(self) -> None:
+        self.left.emit()
+        if not self._listed:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Read the curves nowhere, until the pointer comes again."""
+        self._hair.hide()
+        self.readout.setText("")
 
     def _click(self, event: pg.GraphicsScene.mouseEvents.MouseClickEvent) -> None:
         if event.button() != Qt.MouseButton.LeftButton:

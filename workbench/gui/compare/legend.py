@@ -72,9 +72,10 @@ class _Values(QAbstractTableModel):
 
 class CurveList(QWidget):
     """``highlighted`` is the key of the curve that is to be in front, None for none: the one under the mouse, else the one
-    chosen by a click or with the keyboard; a second click or Esc lets it go."""
+    chosen by a click or with the keyboard; a second click or Esc lets it go. ``left`` says that the mouse is elsewhere."""
 
     highlighted = Signal(object)
+    left = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,6 +144,11 @@ class CurveList(QWidget):
                 self.pin(self.values.shown[max(0, min(len(self.values.shown) - 1, row))].key)
                 return True
         return False
+
+    def leaveEvent(self, event: QEvent) -> None:
+        """The mouse has left the list."""
+        super().leaveEvent(event)
+        self.left.emit()
 
     def dress(self) -> None:
         """Take the colours of the theme."""

@@ -47,6 +47,8 @@ METRICS = {
 }
 """Titles and units of those that the workbench itself records; any other that runs have goes by its own name."""
 FOLLOW_MILLISECONDS = 1000
+LEAVING_MILLISECONDS = 300
+"""The pointer's way from the curves to the list, in which the values where it was are to be read."""
 MOST = 200
 """Runs that are laid over each other; of more nobody could tell one from another."""
 AXES = {"epoch": "epoch", "step": "step", "time (s)": "elapsed"}
@@ -71,6 +73,8 @@ class CompareScreen(Screen):
         self._following.setInterval(FOLLOW_MILLISECONDS)
         self._following.timeout.connect(self._follow)
         self._following.start()
+        self._leaving = QTimer(self, singleShot=True, interval=LEAVING_MILLISECONDS)
+        self._leaving.timeout.connect(self._left)
         self.difference = DifferencePanel(ask_history, ask_engine)
         self.pages = QStackedWidget()
         self.pages.addWidget(self._empty())
@@ -173,6 +177,8 @@ class CompareScreen(Screen):
         self.all_settings.toggled.connect(lambda _: self._fill())
         self.whole.clicked.connect(self.plot.whole)
         self.plot.pointed.connect(self._point)
+        self.plot.left.connect(self._leave)
+        self.curves.left.connect(self._leave)
         self.plot.settled.connect(self._look_closer)
         self.plot.picked.connect(self.curves.pin)
         self.table.picked.connect(self.curves.pin)
@@ -182,7 +188,7 @@ class CompareScreen(Screen):
         """Lay these runs over each other, the first :data:`MOST` of them."""
         chosen = tuple(runs[:MOST])
         if self.runs != chosen:
-            self._at = None
+            self._let_go()
             self.plot.whole()
         self.runs, self._left_out = chosen, len(runs) - len(chosen)
         if self.isVisible():  # else it reads them when it comes to the front, and once is enough
@@ -259,7 +265,7 @@ class CompareScreen(Screen):
     # Curves
 
     def _change_axis(self) -> None:
-        self._at = None
+        self._let_go()
         self.plot.whole()
         self._draw()
 
@@ -312,11 +318,25 @@ class CompareScreen(Screen):
         return Line(one.key, one.name, mean.x, mean.mean, one.number, dashed=dashed, low=low, high=high)
 
     def _point(self, x: float) -> None:
+        self._leaving.stop()
         self._at = x
         self._read()
 
+    def _leave(self) -> None:
+        if self._at is not None and not self._leaving.isActive():
+            self._leaving.start()
+
+    def _left(self) -> None:
+        if not self.curves.underMouse():
+            self._let_go()
+            self._read()
+
+    def _let_go(self) -> None:
+        self._at = None
+        self.plot.let_go()
+
     def _read(self) -> None:
-        """Fill the list with the values at the pointer, or at the ends while nothing has been pointed at."""
+        """Fill the list with the values at the pointer, or at the ends while it is elsewhere."""
         values = self.plot.readings(self._at)
         texts = {key: self.plot.say(value) for key, value in values.items() if not math.isnan(value)}
         where = "at their ends" if self._at is None else f"at {self.axis_choice.currentText()} {self._at:.4g}"
