@@ -190,11 +190,11 @@ def test_that_smoothing_taken_back_before_it_was_read_is_not_shown(
     slow.show()
     run = long_run(history)
     slow.compare([run])
-    slow.smoothing.setValue(50)
+    slow.smoothing.setValue(500)
     while asked:
         asked.pop()()
-    slow.smoothing.setValue(90)
-    slow.smoothing.setValue(50)
+    slow.smoothing.setValue(900)
+    slow.smoothing.setValue(500)
     while asked:
         asked.pop()()
     shown = line(slow, run)
