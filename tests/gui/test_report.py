@@ -362,6 +362,7 @@ def test_that_the_wheel_over_a_picture_is_left_to_the_page(history: History, alo
         QApplication.sendEvent(widget, turn)
         assert not turn.isAccepted(), widget
     assert screen.map_choices[0].currentText() == "student"
+    assert {box.focusPolicy() for box in (screen.choice, *screen.map_choices)} == {Qt.FocusPolicy.StrongFocus}
 
 
 def test_that_class_bars_are_emptied_resized_and_ordered_by_the_student(qtbot: QtBot, themed: None) -> None:

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QApplication, QComboBox, QSlider, QSpinBox
 from pytestqt.qtbot import QtBot
 
 from tests.distill.data_files import digit_pictures
 from tests.gui.driving import WAIT, launch_and_finish, make_small, newest, type_number, wait_checked, wait_history
 from workbench.config import ExperimentConfig, TeacherConfig
 from workbench.gui.main_window import MainWindow
+from workbench.gui.setup.screen import SetupScreen
 from workbench.gui.setup.temperature import TemperatureSlider
 from workbench.recipes import recipe_paths
 
@@ -196,3 +199,26 @@ def test_that_a_download_that_fails_is_said_whole_and_the_next_launch_works(
     launch_and_finish(qtbot, window)
     assert window.live.state.text() == "Done."
     assert not window.banner.isVisible()
+
+
+def test_that_the_wheel_over_a_field_without_focus_is_left_to_the_column(qtbot: QtBot, themed: None) -> None:
+    screen = SetupScreen(lambda *_: None)
+    qtbot.addWidget(screen)
+    screen.show_recipe("specialists-digits")
+    screen.sweep.add("distillation.temperature", [1, 2])
+    fields = [field for kind in (QSpinBox, QComboBox, QSlider) for field in screen.findChildren(kind)]
+    assert {type(field) for field in fields} >= {QSpinBox, QComboBox, QSlider}
+    for field in fields:
+        before, at = shown_by(field), QPointF(5, 5)
+        turn = QWheelEvent(
+            at, field.mapToGlobal(at), QPoint(0, -120), QPoint(0, -120), Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+        )  # fmt: skip
+        QApplication.sendEvent(field, turn)
+        assert (turn.isAccepted(), shown_by(field)) == (False, before), field.accessibleName()
+        assert field.focusPolicy() == Qt.FocusPolicy.StrongFocus, field.accessibleName()
+
+
+def shown_by(field: QSpinBox | QComboBox | QSlider) -> int | str:
+    """What stands in a field."""
+    return field.currentText() if isinstance(field, QComboBox) else field.value()

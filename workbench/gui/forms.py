@@ -62,7 +62,12 @@ def tooltip(option: Option) -> str:
 
 
 class Wheelless(QObject):
-    """Keeps a mouse wheel that scrolls the form from changing a value it happens to pass over."""
+    """Keeps a mouse wheel that scrolls the page from changing a value it happens to pass over, or giving it the focus."""
+
+    def __init__(self, field: QWidget) -> None:
+        super().__init__(field)
+        field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        field.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: Any) -> bool:
         """Let the wheel through only to a widget that has the focus."""
@@ -104,8 +109,8 @@ class Editor(QWidget):
         self.field = _field(option)
         self.field.setToolTip(tooltip(option))
         self.field.setAccessibleName(option.setting.label)
-        self._filter = Wheelless(self)
-        self.field.installEventFilter(self._filter)
+        if isinstance(self.field, QComboBox | QSpinBox):
+            Wheelless(self.field)
         self._error = label(role="error", wrap=True)
         self._error.hide()
         row = QHBoxLayout()

@@ -42,7 +42,7 @@ class ExperimentChoice(QComboBox):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("Experiment")
         self.setToolTip("Choose an experiment, or type parts of its name, or its number. Finished ones come first, newest first.")
-        self.installEventFilter(Wheelless(self))
+        Wheelless(self)
         self.activated.connect(self._choose)
         self.edit.setPlaceholderText("Parts of a name, or a number")
         self.edit.returnPressed.connect(self._choose_first)

@@ -167,7 +167,7 @@ class ReportScreen(Screen):
         row.setContentsMargins(0, 0, 0, 0)
         for place, (column, chosen, shown) in enumerate(zip(self._columns, self.map_choices, self.maps, strict=True)):
             chosen.setAccessibleName(f"Confusion matrix {place + 1}")
-            chosen.installEventFilter(Wheelless(chosen))
+            Wheelless(chosen)
             chosen.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
             chosen.activated.connect(lambda _: self._fill_maps())
             layout = QVBoxLayout(column)

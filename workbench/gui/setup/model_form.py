@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from workbench import zoo
 from workbench.config import ModelConfig
-from workbench.gui.forms import Form, label
+from workbench.gui.forms import Form, Wheelless, label
 
 
 class ModelForm(QWidget):
@@ -21,6 +21,7 @@ class ModelForm(QWidget):
         super().__init__()
         self.choice = QComboBox()
         self.choice.setAccessibleName("Model")
+        Wheelless(self.choice)
         for spec in zoo.MODELS.values():
             self.choice.addItem(spec.label, spec.name)
             self.choice.setItemData(self.choice.count() - 1, spec.help, 3)

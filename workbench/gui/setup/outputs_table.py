@@ -84,7 +84,6 @@ class OutputsTable(QTableWidget):
         self.setColumnWidth(0, 140)
         self.setColumnWidth(2, self.fontMetrics().horizontalAdvance(f"  {NO_SUCH}  "))
         self._names = QStringListModel(self)
-        self._wheelless = Wheelless(self)
         self._classes: tuple[str, ...] = ()
         self._chosen: tuple[str, ...] = ()
         self._outputs = Outputs(())
@@ -138,7 +137,7 @@ class OutputsTable(QTableWidget):
         made = OutputChoice(self._names)
         made.setAccessibleName(f"Output for {self._classes[row]}")
         made.setToolTip("Type a part of a name to find it. Where several stand for the class, put semicolons between.")
-        made.installEventFilter(self._wheelless)
+        Wheelless(made)
         made.setEditText(self._chosen[row])
         edit = made.lineEdit()
         assert edit is not None

@@ -28,7 +28,7 @@ from workbench.config import (
     TransferConfig,
 )
 from workbench.distill.sources import DATASETS
-from workbench.gui.forms import Form, label
+from workbench.gui.forms import Form, Wheelless, label
 from workbench.gui.setup.pictures import ImageSheet, SoftTargetPicture
 from workbench.gui.setup.temperature import TemperatureSlider
 from workbench.questions.images import DataPreview, SoftSamples
@@ -48,6 +48,7 @@ class DataPart(QGroupBox):
         self.dataset.setEditable(True)
         self.dataset.addItems(list(DATASETS))
         self.dataset.setAccessibleName("Data set")
+        Wheelless(self.dataset)
         self.dataset.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.dataset.setToolTip("A built-in name, or a folder of MNIST-style IDX files or of class/image.png.")
         self.browse = QPushButton("Folder…")

@@ -28,7 +28,7 @@ from workbench.config import DataConfig, ExperimentConfig, TeacherConfig
 from workbench.distill.builtin import BUILT_IN
 from workbench.distill.sources import DATASETS
 from workbench.errors import ConfigError, DataError, NotHere
-from workbench.gui.forms import label
+from workbench.gui.forms import Wheelless, label
 from workbench.gui.setup.model_form import ModelForm
 from workbench.gui.setup.parts import (
     DataPart,
@@ -87,6 +87,7 @@ class SetupScreen(QWidget):
     def _top(self) -> QHBoxLayout:
         self.recipe = QComboBox()
         self.recipe.setAccessibleName("Recipe")
+        Wheelless(self.recipe)
         self.recipe.setToolTip("Start from a built-in recipe; everything can be changed below.")
         for name in recipe_paths():
             self.recipe.addItem(name)

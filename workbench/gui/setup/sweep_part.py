@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.forms import label, plain_tooltip
+from workbench.gui.forms import Wheelless, label, plain_tooltip
 from workbench.sweep import COUNTED, LARGEST, WAYS, WITHOUT, axes_of, parts_of
 
 PATHS = (
@@ -95,6 +95,7 @@ class _Axis(QWidget):
         if edit := self.path.lineEdit():
             edit.setCursorPosition(0)
         self.path.setAccessibleName("Setting to vary")
+        Wheelless(self.path)
         self.path.setToolTip("A setting by its dotted path, as a recipe writes it.")
         self.path.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.values = QLineEdit(text_of(values))
@@ -181,6 +182,8 @@ class SweepPart(QGroupBox):
         self.count.setAccessibleName("Count")
         self.count.hide()
         row.addWidget(self.count)
+        for field in (self.seeds, self.how, self.count):
+            Wheelless(field)
         self.error = label(role="error", wrap=True)
         self.error.hide()
         self._parts: dict[str, Any] = {}

@@ -9,7 +9,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSpinBox, QToolButton, QVBoxLayout, QWidget
 
 from workbench.config import TeacherConfig
-from workbench.gui.forms import label
+from workbench.gui.forms import Wheelless, label
 from workbench.gui.setup.model_form import ModelForm
 
 
@@ -28,6 +28,7 @@ class TeacherGroup(QFrame):
         self.count.setValue(config.count)
         self.count.setPrefix("× ")
         self.count.setAccessibleName("Count")
+        Wheelless(self.count)
         self.count.setToolTip("How many members of this kind, each with a seed of its own.")
         remove = QToolButton()
         remove.setText("Remove")

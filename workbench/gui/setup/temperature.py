@@ -7,7 +7,7 @@ import math
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QSlider, QWidget
 
-from workbench.gui.forms import NumberEdit
+from workbench.gui.forms import NumberEdit, Wheelless
 
 LOW, HIGH, STEPS = 0.5, 100.0, 460
 
@@ -25,6 +25,7 @@ class TemperatureSlider(QWidget):
         self.slider.setPageStep(20)
         self.slider.setAccessibleName("Temperature slider")
         self.slider.setToolTip(f"Temperature T, on a logarithmic scale from 0.5 to {high:g}.")
+        Wheelless(self.slider)
         self.number = NumberEdit(value)
         self.number.setAccessibleName("Temperature")
         self.number.setToolTip("Temperature T; above 0 and at most 1000.")
