@@ -219,6 +219,40 @@ def test_that_the_wheel_over_a_field_without_focus_is_left_to_the_column(qtbot: 
         assert field.focusPolicy() == Qt.FocusPolicy.StrongFocus, field.accessibleName()
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_that_a_launch_right_after_an_edit_waits_for_its_plan(qtbot: QtBot, window: MainWindow, at_once: bool) -> None:
+    make_small(qtbot, window)
+    type_number(qtbot, window.setup.distillation.temperature.number, "7")
+    if not at_once:
+        qtbot.waitUntil(lambda: not window.setup._settle.isActive(), timeout=WAIT)
+    with qtbot.waitSignal(window.setup.launched, timeout=WAIT) as launched:
+        qtbot.keyClick(window, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert launched.args is not None
+    assert launched.args[0].distillation.temperature == 7
+    qtbot.waitUntil(lambda: window.live.watched.finished, timeout=WAIT)
+
+
+@pytest.mark.parametrize(("typed", "why"), [("0", "temperature"), ("7", "changed")])
+def test_that_a_launch_that_cannot_wait_for_its_plan_says_why(qtbot: QtBot, window: MainWindow, typed: str, why: str) -> None:
+    number = window.setup.distillation.temperature.number
+    type_number(qtbot, number, typed)
+    qtbot.keyClick(window, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    if why == "changed":
+        type_number(qtbot, number, "8")
+    qtbot.waitUntil(window.banner.isVisible, timeout=WAIT)
+    assert window.banner.text.text().startswith("Not launched: ")
+    assert why in window.banner.text.text()
+    type_number(qtbot, number, "9")
+    wait_checked(qtbot, window)
+    assert window.tabs.currentWidget() is window.setup
+    type_number(qtbot, number, "0")
+    qtbot.waitUntil(lambda: window.setup.distillation.error.isVisible(), timeout=WAIT)
+    window.banner.hide()
+    qtbot.keyClick(window, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert "temperature" in window.banner.text.text()
+    assert window.banner.isVisible()
+
+
 def shown_by(field: QSpinBox | QComboBox | QSlider) -> int | str:
     """What stands in a field."""
     return field.currentText() if isinstance(field, QComboBox) else field.value()

@@ -35,7 +35,7 @@ def launch_sweep(window: MainWindow, tables: dict[str, Any]) -> None:
 def launch_what_is_seen(window: MainWindow) -> None:
     """Launch what is seen: from another screen the set-up is shown first."""
     if window.tabs.currentWidget() is window.setup:
-        window.setup.launch.click()
+        window.setup.launch_when_checked()
     else:
         window.tabs.setCurrentWidget(window.setup)
 

@@ -47,6 +47,7 @@ from workbench.sweep import Sweep
 
 Ask = Callable[[Hashable, Any, Callable[[Any], None], Callable[[Exception], None] | None], None]
 SETTLE_MILLISECONDS = 200
+CHECKING = "the plan is being checked"
 
 
 class SetupScreen(QWidget):
@@ -64,6 +65,8 @@ class SetupScreen(QWidget):
         self._config: ExperimentConfig | None = None
         self._checked: ExperimentConfig | None = None
         self._checked_sweep: dict[str, Any] = {}
+        self._why_not = ""
+        self._launch_awaits_plan = False
         self._engine_there = False
         self._why_no_engine = "the engine is starting"
         self._settle = QTimer(self)
@@ -242,7 +245,8 @@ class SetupScreen(QWidget):
     def _changed(self) -> None:
         self._checked = None
         self._settle.start()
-        self._show_launch("the plan is being checked")
+        self._take_launch_back("the set-up was changed before its plan was there")
+        self._show_launch(CHECKING)
 
     def refresh(self) -> None:
         """Check what stands on the screen, and ask the engine what it makes of it."""
@@ -271,7 +275,7 @@ class SetupScreen(QWidget):
             self._ask_engine(self._config)
 
     def _ask_engine(self, config: ExperimentConfig) -> None:
-        self._show_launch("the plan is being checked")
+        self._show_launch(CHECKING)
         models = (config.student, *(group.model for group in config.teachers))
         if config.data.dataset not in DATASETS:
             self._ask("glimpse", images.glimpse(config.data), lambda found: self.data.sheet.show_images(*found), lambda _: None)
@@ -343,10 +347,28 @@ class SetupScreen(QWidget):
             self.data.show_error("", str(error))
 
     def _show_launch(self, reason: str) -> None:
+        self._why_not = reason
         self.launch.setEnabled(not reason)
         self.launch.setToolTip(f"Not yet: {reason}" if reason else "Start this experiment (Ctrl+Return).")
         if reason:
             self.plan.setText(f"Not ready: {reason}.".replace("..", "."))
+        if self._launch_awaits_plan and not reason:
+            self._launch_awaits_plan = False
+            self._launch()
+        elif reason == CHECKING and self._launch_awaits_plan:
+            self.plan.setText("Launches as soon as the plan is there.")
+        else:
+            self._take_launch_back(reason)
+
+    def launch_when_checked(self) -> None:
+        """Launch what stands on the screen, as soon as its plan is there; where there can be none, say why."""
+        self._launch_awaits_plan = True
+        self._show_launch(self._why_not)
+
+    def _take_launch_back(self, why: str) -> None:
+        if self._launch_awaits_plan:
+            self._launch_awaits_plan = False
+            self.said.emit(f"Not launched: {why.rstrip('.')}.")
 
     def _launch(self) -> None:
         if self._checked is not None and self._checked_sweep:
