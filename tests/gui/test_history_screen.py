@@ -100,3 +100,11 @@ def test_that_a_comparison_follows_a_run_of_another_program(qtbot: QtBot, window
         qtbot.waitUntil(lambda: window.compare.plot.points(run) == 1, timeout=WAIT)
         history.write_metrics([Metrics(run, 2, 2.0, 0.2, (("val_accuracy", 0.6),))])
         qtbot.waitUntil(lambda: window.compare.plot.points(run) == 2, timeout=WAIT)
+
+
+def test_that_the_count_of_runs_never_widens_the_window(qtbot: QtBot, window: MainWindow) -> None:
+    window.tabs.setCurrentWidget(window.history)
+    narrowest = window.history.minimumSizeHint().width()
+    window.history.count.setText("1,234,567 of 12,345,678 runs that a filter found")
+    window.history.layout().activate()
+    assert window.history.minimumSizeHint().width() == narrowest

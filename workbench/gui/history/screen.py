@@ -111,12 +111,12 @@ class HistoryScreen(QWidget):
         self.pages.addWidget(self.splitter)
         top = QHBoxLayout()
         top.addWidget(self.box, 1)
+        top.addWidget(self.count)  # beside the filter, which gives way: beside the buttons it would widen the window
         top.addWidget(self.view)
         below = QHBoxLayout()
         for button in self.buttons.values():
             below.addWidget(button)
         below.addStretch(1)
-        below.addWidget(self.count)
         layout = QVBoxLayout(self)
         layout.addLayout(top)
         layout.addLayout(below)
