@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 LEAST = 1e-6
 SMALLEST = "<0.0001%"
 """What is said of a smaller probability; no other takes more room."""
@@ -19,7 +21,9 @@ def duration(seconds: float) -> str:
 
 
 def percent(probability: float) -> str:
-    """A probability to a tenth of a percent, smaller ones to their first digit."""
+    """A probability to a tenth of a percent, smaller ones to their first digit; a dash for what is no number."""
+    if math.isnan(probability):
+        return "–"
     if probability >= 0.0005:
         return f"{probability:.1%}"
     return f"{100 * probability:.1g}%" if probability >= LEAST else SMALLEST

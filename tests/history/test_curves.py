@@ -21,7 +21,7 @@ from workbench.analysis.smoothing import smoothed
 from workbench.config import RunConfig
 from workbench.events import Metrics
 from workbench.history.bundle import write_experiment
-from workbench.history.curves import CURVE_POINTS, EVERY_POINT, Curve, Look, keep_copies, read_curve
+from workbench.history.curves import CURVE_POINTS, EVERY_POINT, Curve, Detail, keep_copies, read_curve
 from workbench.history.curves import copies as make_copies
 from workbench.history.database import open_database, open_for_reading, writing
 from workbench.history.foreign import ForeignExperiment, ForeignRun, Point, enter_foreign
@@ -133,7 +133,7 @@ def test_that_a_stretch_looked_at_has_all_of_its_points_and_one_on_either_side(
         history.finish_run(run, "done", "")
     outline, whole = read_curve(database, run, "loss"), read_curve(database, run, "loss", EVERY_POINT)
     low, high = getattr(whole, axis)[[12_001, 12_200]]
-    curve = read_curve(database, run, "loss", CURVE_POINTS, Look(axis=axis, stretch=(low, high)))
+    curve = read_curve(database, run, "loss", CURVE_POINTS, Detail(axis=axis, stretch=(low, high)))
     inside = (curve.step >= whole.step[12_000]) & (curve.step <= whole.step[12_201])
     assert [one[inside].tolist() for one in rows(curve)] == [one[12_000:12_202].tolist() for one in rows(whole)]
     outside = (outline.step < whole.step[12_000]) | (outline.step > whole.step[12_201])
@@ -147,7 +147,7 @@ def test_that_a_long_stretch_is_thinned_as_a_curve_of_its_own(history: History, 
     values[7000] = 3.99
     draw(history, run, values.tolist())
     outline = read_curve(database, run, "loss", 100)
-    curve = read_curve(database, run, "loss", 100, Look(stretch=(5001.0, 9000.0)))
+    curve = read_curve(database, run, "loss", 100, Detail(stretch=(5001.0, 9000.0)))
     inside = (curve.step >= 5000) & (curve.step <= 9001)
     assert 60 < inside.sum() <= 100
     assert (~inside).sum() < len(outline.step)
@@ -162,7 +162,7 @@ def test_that_a_stretch_may_lie_beyond_a_curve_between_its_points_or_around_it(
     run = add(history)
     draw(history, run, long_values())
     outline = read_curve(database, run, "loss")
-    curve = read_curve(database, run, "loss", CURVE_POINTS, Look(stretch=stretch))
+    curve = read_curve(database, run, "loss", CURVE_POINTS, Detail(stretch=stretch))
     assert set(outline.step) <= set(curve.step)
     assert len(curve.step) <= len(outline.step) + 2
     assert bool((np.diff(curve.step) > 0).all())
@@ -171,9 +171,9 @@ def test_that_a_stretch_may_lie_beyond_a_curve_between_its_points_or_around_it(
 def test_that_a_short_curve_is_whole_however_it_is_looked_at(history: History, database: Database) -> None:
     run = add(history)
     draw(history, run, [3.0, 1.0, 2.0])
-    for look in (Look(), Look(smoothing=0.9), Look(stretch=(1.0, 2.0))):
+    for detail in (Detail(), Detail(smoothing=0.9), Detail(stretch=(1.0, 2.0))):
         for metric, count in (("loss", 3), ("none", 0)):
-            curve = read_curve(database, run, metric, CURVE_POINTS, look)
+            curve = read_curve(database, run, metric, CURVE_POINTS, detail)
             assert (len(curve.value), curve.thinned, curve.smooth) == (count, False, None)
 
 
@@ -181,8 +181,8 @@ def test_that_a_thinned_curve_is_smoothed_as_the_whole_one(history: History, dat
     run, values = add(history), long_values(20_000)
     draw(history, run, values)
     expected = smoothed(np.array(values), 0.9)
-    for look in (Look(smoothing=0.9), Look(smoothing=0.9, stretch=(5000.0, 5100.0))):
-        curve = read_curve(database, run, "loss", CURVE_POINTS, look)
+    for detail in (Detail(smoothing=0.9), Detail(smoothing=0.9, stretch=(5000.0, 5100.0))):
+        curve = read_curve(database, run, "loss", CURVE_POINTS, detail)
         assert curve.thinned
         assert curve.smooth is not None
         assert curve.smooth.tolist() == expected[curve.step.astype(int) - 1].tolist()
@@ -192,7 +192,7 @@ def test_that_a_curve_of_which_a_look_leaves_nothing_out_is_a_whole_one(history:
     run = add(history)
     draw(history, run, long_values(2000))
     draw(history, run, long_values(60), every=100, after=30)
-    curve = read_curve(database, run, "loss", CURVE_POINTS, Look(smoothing=0.9, stretch=(1.0, 1999.0)))
+    curve = read_curve(database, run, "loss", CURVE_POINTS, Detail(smoothing=0.9, stretch=(1.0, 1999.0)))
     assert (len(curve.step), curve.thinned, curve.smooth is None) == (curve.count, False, True)
 
 

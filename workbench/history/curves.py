@@ -30,7 +30,7 @@ Copy = tuple[int, str, int, bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Detail:
     """How a thinned curve is looked at: ``smoothing`` is the weight of a moving average over all of its points; ``stretch``, from
     where to where on an ``axis`` of :class:`Curve`, is a part that is drawn closer than the rest."""
 
@@ -39,7 +39,7 @@ class Look:
     stretch: tuple[float, float] | None = None
 
 
-PLAIN = Look()
+PLAIN = Detail()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,13 +64,13 @@ class Curve:
         return len(self.step) < self.count
 
 
-def read_curve(database: Database, run: int, metric: str, points: int = CURVE_POINTS, look: Look = PLAIN) -> Curve:
+def read_curve(database: Database, run: int, metric: str, points: int = CURVE_POINTS, detail: Detail = PLAIN) -> Curve:
     """A run's metric, thinned to at most ``points`` (four or more): least and greatest of each stretch, the first and the last.
 
     A part that is looked at has so many once more. One that continues another run begins with that run's curve.
     """
-    if look.smoothing or look.stretch:
-        return _looked_at(read_curve(database, run, metric, EVERY_POINT), points, look)
+    if detail.smoothing or detail.stretch:
+        return _looked_at(read_curve(database, run, metric, EVERY_POINT), points, detail)
     pieces = _pieces(database, run)
     found = _kept(database, run, metric, points) if len(pieces) == 1 else None
     if found is None and points >= EVERY_POINT:
@@ -81,13 +81,13 @@ def read_curve(database: Database, run: int, metric: str, points: int = CURVE_PO
     return Curve(run, metric, step, epoch, elapsed, value, count)
 
 
-def _looked_at(whole: Curve, points: int, look: Look) -> Curve:
+def _looked_at(whole: Curve, points: int, detail: Detail) -> Curve:
     """A whole curve thinned, but for the part that is looked at: that and one point on either side are thinned by themselves."""
     if whole.count <= points:
         return whole
     places = _extremes(whole.step, whole.value, points)
-    if look.stretch:
-        x, (low, high) = getattr(whole, look.axis), look.stretch
+    if detail.stretch:
+        x, (low, high) = getattr(whole, detail.axis), detail.stretch
         first = min(max(0, int(np.searchsorted(x, low)) - 1), whole.count - 1)
         part = slice(first, int(np.searchsorted(x, high, "right")) + 1)
         near = np.arange(whole.count)[part]
@@ -96,7 +96,7 @@ def _looked_at(whole: Curve, points: int, look: Look) -> Curve:
         places = np.concatenate([places[places < near[0]], near, places[places > near[-1]]])
         if len(places) == whole.count:
             return whole
-    smooth = smoothed(whole.value, look.smoothing)[places] if look.smoothing else None
+    smooth = smoothed(whole.value, detail.smoothing)[places] if detail.smoothing else None
     columns = {name: getattr(whole, name)[places] for name in ("step", "epoch", "elapsed", "value")}
     return replace(whole, **columns, smooth=smooth)
 

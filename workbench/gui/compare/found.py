@@ -13,7 +13,7 @@ from workbench.analysis.sweep_results import Estimate, estimate, interval_factor
 from workbench.gui.theme import curve_numbers
 from workbench.history import reading
 from workbench.history.changes import marked
-from workbench.history.curves import CURVE_POINTS, EVERY_POINT, Curve, Look, read_curve
+from workbench.history.curves import CURVE_POINTS, EVERY_POINT, Curve, Detail, read_curve
 from workbench.history.reading import RunRow
 from workbench.history.seed_groups import seed_groups
 
@@ -71,7 +71,7 @@ class Compared:
     metrics: tuple[str, ...]
     curves: tuple[Curve, ...]
     points: int
-    look: Look
+    detail: Detail
     settings: dict[int, dict[str, Any]]
     singles: tuple[Shown, ...]
     groups: tuple[Shown, ...]
@@ -86,7 +86,7 @@ class Compared:
 
 
 def read_compared(
-    runs: tuple[int, ...], metric: str, *, whole: bool, look: Look, before: Compared | None
+    runs: tuple[int, ...], metric: str, *, whole: bool, detail: Detail, before: Compared | None
 ) -> Callable[[Database], Compared]:
     """The runs that are still there with one metric's curves; those of ``before`` are taken where their run has not gone on.
 
@@ -100,8 +100,8 @@ def read_compared(
         metrics = tuple(reading.metric_names(database, there))
         chosen = metric if metric in metrics or not metrics else "val_accuracy" if "val_accuracy" in metrics else metrics[0]
         points = EVERY_POINT if whole else min(CURVE_POINTS, MANY_POINTS // max(1, len(rows)))
-        known = _known(before, chosen, points, look)
-        curves = tuple(known.get(_state(row)) or read_curve(database, row.id, chosen, points, look) for row in rows)
+        known = _known(before, chosen, points, detail)
+        curves = tuple(known.get(_state(row)) or read_curve(database, row.id, chosen, points, detail) for row in rows)
         settings = reading.run_settings(database, there)
         marks = {one.run: one.colour for one in marked(database, there)}
         groups = [tuple(by_number[run] for run in group) for group in seed_groups(database, there)]
@@ -111,7 +111,7 @@ def read_compared(
             metrics=metrics,
             curves=curves,
             points=points,
-            look=look,
+            detail=detail,
             settings=settings,
             singles=_singles(rows, settings, marks),
             groups=_groups(groups, settings, marks),
@@ -128,10 +128,10 @@ def _state(row: RunRow) -> tuple[int, str, int]:
     return row.id, row.status, row.step
 
 
-def _known(before: Compared | None, metric: str, points: int, look: Look) -> dict[tuple[int, str, int], Curve]:
+def _known(before: Compared | None, metric: str, points: int, detail: Detail) -> dict[tuple[int, str, int], Curve]:
     if before is None or before.metric != metric:
         return {}
-    same = before.points >= points and before.look == look
+    same = before.points >= points and before.detail == detail
     return {_state(row): curve for row, curve in zip(before.rows, before.curves, strict=True) if same or not curve.thinned}
 
 

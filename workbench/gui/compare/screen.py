@@ -34,7 +34,7 @@ from workbench.gui.later import Screen
 from workbench.gui.pictures import offer_saving, save_table
 from workbench.gui.run_feed import AskEngine, AskHistory
 from workbench.gui.theme import curve_dashed
-from workbench.history.curves import Curve, Look
+from workbench.history.curves import Curve, Detail
 from workbench.history.database import SqliteError
 
 METRICS = {
@@ -206,8 +206,8 @@ class CompareScreen(Screen):
         if self.runs:
             metric = self.metric_choice.currentData() or "val_accuracy"
             self._awaited = True
-            whole, look = self.group_seeds.isChecked(), self._look()
-            read = read_compared(self.runs, metric, whole=whole, look=look, before=self._found)
+            whole, detail = self.group_seeds.isChecked(), self._detail()
+            read = read_compared(self.runs, metric, whole=whole, detail=detail, before=self._found)
             self._ask("compare", partial(_found_or_error, read), self._answered)
 
     def _answered(self, answer: Compared | Exception) -> None:
@@ -275,14 +275,14 @@ class CompareScreen(Screen):
         self._read()
         self._look_closer()
 
-    def _look(self) -> Look:
+    def _detail(self) -> Detail:
         weight, stretch = self.smoothing.value() / 1000, self.plot.stretch()
-        return Look(weight, AXES[self.axis_choice.currentText()], stretch) if stretch else Look(weight)
+        return Detail(weight, AXES[self.axis_choice.currentText()], stretch) if stretch else Detail(weight)
 
     def _look_closer(self) -> None:
         """Read anew what is looked at otherwise than it was read, where not all of its points are there; what was asked for may
         have been taken back before it came."""
-        if self._found and any(curve.thinned for curve in self._found.curves) and self._look() != self._found.look:
+        if self._found and any(curve.thinned for curve in self._found.curves) and self._detail() != self._found.detail:
             self.reload()
 
     def _draw(self) -> None:

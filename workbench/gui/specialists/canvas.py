@@ -23,9 +23,8 @@ class Canvas(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._picture = QImage(
-            FINE, FINE, QImage.Format.Format_RGB32
-        )  # as the screen is: others take five times as long to paint
+        # as the screen is: other formats take five times as long to paint
+        self._picture = QImage(FINE, FINE, QImage.Format.Format_RGB32)
         self._last: QPointF | None = None
         self._empty = True
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
